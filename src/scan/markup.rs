@@ -1,0 +1,529 @@
+//! The grammar of XML 1.0 within one piece of markup: pure functions over bytes in memory.
+//!
+//! Numbers in brackets are productions of the XML 1.0 recommendation, fifth edition.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::{memchr, memchr2};
+
+use super::window::is_xml_character;
+use crate::finding::Code;
+
+/// The most attributes in one tag, so that their list stays small whatever the tag.
+pub const MAX_ATTRIBUTES: usize = 65_536;
+
+/// Up to this many attributes are compared pairwise, which is quickest for few.
+const PAIRWISE: usize = 16;
+
+/// What is wrong in a piece of markup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub code: Code,
+    /// Bytes from the start of the piece.
+    pub at: usize,
+    pub message: Cow<'static, str>,
+}
+
+impl Fault {
+    pub fn new(code: Code, at: usize, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, at, message: message.into() }
+    }
+}
+
+/// Where one attribute's name and value are in its tag.
+#[derive(Debug, Clone)]
+pub struct Attribute {
+    pub name: Range<usize>,
+    pub value: Range<usize>,
+}
+
+/// The attributes of a tag and the faults that leave its structure clear; reused for every tag.
+#[derive(Debug, Default)]
+pub struct Spans {
+    pub list: Vec<Attribute>,
+    pub faults: Vec<Fault>,
+}
+
+/// A start tag that keeps the grammar.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckedTag {
+    /// The name is the first bytes of the tag, this many.
+    pub name_length: usize,
+    /// `<name/>`
+    pub is_empty_element: bool,
+}
+
+/// Whether the byte is white space in XML \[3\].
+#[inline]
+pub const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Checks a start or empty-element tag \[40, 44\], given without its `<` and `>`.
+///
+/// `whole` is false where the document ends within the tag: then running out of bytes is no fault.
+///
+/// # Errors
+/// A fault after which the rest of the tag cannot be understood. Others are left in `spans`.
+pub fn check_start_tag(tag: &[u8], whole: bool, spans: &mut Spans) -> Result<CheckedTag, Fault> {
+    spans.list.clear();
+    spans.faults.clear();
+    let name_length = name_length(tag);
+    let checked = |is_empty_element| CheckedTag { name_length, is_empty_element };
+    if name_length == 0 && (whole || !tag.is_empty()) {
+        return Err(bad_name(Code::XmlMalformedTag, tag, 0, "a tag's name"));
+    }
+    let mut at = name_length;
+    loop {
+        let gap = space_length(tag.get(at..).unwrap_or_default());
+        at += gap;
+        match tag.get(at) {
+            None => break,
+            Some(b'/') if at + 1 == tag.len() => {
+                check_unique(tag, spans);
+                return Ok(checked(true));
+            }
+            Some(b'/') => return Err(Fault::new(Code::XmlMalformedTag, at, "a / within a tag")),
+            Some(_) if gap == 0 && spans.list.is_empty() => {
+                return Err(bad_name(Code::XmlMalformedTag, tag, at, "a tag's name"));
+            }
+            Some(_) if gap == 0 => {
+                let message = "no space before an attribute";
+                return Err(Fault::new(Code::XmlMalformedAttribute, at, message));
+            }
+            Some(_) => match attribute(tag, at, whole, spans)? {
+                Some(end) => at = end,
+                None => break,
+            },
+        }
+    }
+    check_unique(tag, spans);
+    Ok(checked(false))
+}
+
+/// One attribute \[41\]; returns where it ends, or `None` where the document ends within it.
+fn attribute(
+    tag: &[u8],
+    start: usize,
+    whole: bool,
+    spans: &mut Spans,
+) -> Result<Option<usize>, Fault> {
+    let from = |at: usize| tag.get(at..).unwrap_or_default();
+    let malformed =
+        |at, message: &'static str| Fault::new(Code::XmlMalformedAttribute, at, message);
+    let name = start..start + name_length(from(start));
+    if name.is_empty() {
+        return Err(bad_name(Code::XmlMalformedAttribute, tag, start, "an attribute's name"));
+    }
+    let mut at = name.end + space_length(from(name.end));
+    match tag.get(at) {
+        Some(b'=') => at += 1,
+        None if !whole => return Ok(None),
+        _ => {
+            if at == name.end && tag.get(at).is_some_and(|&byte| byte != b'/') {
+                return Err(bad_name(Code::XmlMalformedAttribute, tag, at, "an attribute's name"));
+            }
+            return Err(malformed(at, "an attribute without a value"));
+        }
+    }
+    at += space_length(from(at));
+    let quote = match tag.get(at) {
+        Some(&quote @ (b'"' | b'\'')) => quote,
+        None if !whole => return Ok(None),
+        _ => return Err(malformed(at, "an attribute's value without quotes")),
+    };
+    let value_start = at + 1;
+    let Some(length) = memchr(quote, from(value_start)) else {
+        if whole {
+            return Err(malformed(at, "an attribute's value without its closing quote"));
+        }
+        check_value(tag, value_start..tag.len(), spans);
+        return Ok(None);
+    };
+    let value = value_start..value_start + length;
+    check_value(tag, value.clone(), spans);
+    if spans.list.len() == MAX_ATTRIBUTES {
+        let message = format!("more than {MAX_ATTRIBUTES} attributes in one tag");
+        return Err(Fault::new(Code::XmlTagTooLarge, start, message));
+    }
+    let end = value.end + 1;
+    spans.list.push(Attribute { name, value });
+    Ok(Some(end))
+}
+
+/// The value of an attribute \[10\]: no `<`, and `&` only in references.
+fn check_value(tag: &[u8], value: Range<usize>, spans: &mut Spans) {
+    let mut at = value.start;
+    while let Some(found) = tag.get(at..value.end).and_then(|rest| memchr2(b'<', b'&', rest)) {
+        at += found;
+        let fault = if tag.get(at) == Some(&b'<') {
+            Some(Fault::new(Code::XmlLessThanInAttribute, at, "< in an attribute's value"))
+        } else {
+            check_reference(tag.get(at..value.end).unwrap_or_default(), at).err()
+        };
+        // What is wrong in one tag is bounded by listing, as a tag may be of megabytes.
+        if let Some(fault) = fault
+            && spans.faults.len() < 1000
+        {
+            spans.faults.push(fault);
+        }
+        at += 1;
+    }
+}
+
+/// No attribute twice (well-formedness constraint "Unique Att Spec").
+fn check_unique(tag: &[u8], spans: &mut Spans) {
+    let name = |attribute: &Attribute| tag.get(attribute.name.clone()).unwrap_or_default();
+    let mut twice = None;
+    if spans.list.len() <= PAIRWISE {
+        for (index, attribute) in spans.list.iter().enumerate() {
+            if spans.list.iter().take(index).any(|other| name(other) == name(attribute)) {
+                twice = Some(attribute.name.start);
+                break;
+            }
+        }
+    } else {
+        let mut seen = std::collections::HashSet::with_capacity(spans.list.len());
+        twice =
+            spans.list.iter().find(|attribute| !seen.insert(name(attribute))).map(|a| a.name.start);
+    }
+    if let Some(at) = twice {
+        spans.faults.push(Fault::new(
+            Code::XmlDuplicateAttribute,
+            at,
+            "an attribute twice in one tag",
+        ));
+    }
+}
+
+/// Finds the next fault in text \[14\] from a place on.
+pub fn next_text_fault(text: &[u8], from: usize) -> Option<Fault> {
+    let mut at = from;
+    loop {
+        at += memchr2(b'&', b']', text.get(at..)?)?;
+        let rest = text.get(at..)?;
+        if rest.starts_with(b"]]>") {
+            return Some(Fault::new(Code::XmlCdataEndInText, at, "]]> in text"));
+        }
+        if rest.starts_with(b"&")
+            && let Err(fault) = check_reference(rest, at)
+        {
+            return Some(fault);
+        }
+        at += 1;
+    }
+}
+
+/// Checks the reference \[66, 68\] that `bytes` begin with; `at` is its place.
+///
+/// # Errors
+/// Its fault: no reference, an entity that is not one of XML's five, or a character that XML forbids.
+pub fn check_reference(bytes: &[u8], at: usize) -> Result<(), Fault> {
+    let bare = || Fault::new(Code::XmlBareAmpersand, at, "& that begins no reference");
+    let body = bytes.get(1..).unwrap_or_default();
+    let body = body.get(..body.len().min(256)).unwrap_or_default();
+    let Some(body) = memchr(b';', body).and_then(|end| body.get(..end)) else { return Err(bare()) };
+    match body {
+        b"amp" | b"lt" | b"gt" | b"quot" | b"apos" => Ok(()),
+        [b'#', digits @ ..] => {
+            let (digits, radix) = match digits {
+                [b'x', hex @ ..] => (hex, 16),
+                _ => (digits, 10),
+            };
+            if digits.is_empty() || !digits.iter().all(|&digit| char::from(digit).is_digit(radix)) {
+                return Err(bare());
+            }
+            let value = digits.iter().try_fold(0_u32, |value, &digit| {
+                value.checked_mul(radix)?.checked_add(char::from(digit).to_digit(radix)?)
+            });
+            if value.and_then(char::from_u32).is_some_and(is_xml_character) {
+                return Ok(());
+            }
+            let message = format!("&{}; is not a character of XML", shown(body));
+            Err(Fault::new(Code::XmlIllegalReference, at, message))
+        }
+        _ if name_length(body) == body.len() && !body.is_empty() => {
+            let message = format!("the entity &{}; is not defined", shown(body));
+            Err(Fault::new(Code::XmlUndefinedEntity, at, message))
+        }
+        _ => Err(bare()),
+    }
+}
+
+/// Checks a processing instruction \[16\], given without its `<?` and `?>`.
+pub fn check_instruction(content: &[u8]) -> Result<(), Fault> {
+    let length = name_length(content);
+    let target = content.get(..length).unwrap_or_default();
+    if target.eq_ignore_ascii_case(b"xml") {
+        let message = "an XML declaration that is not at the start of the document";
+        return Err(Fault::new(Code::XmlMisplacedDeclaration, 0, message));
+    }
+    if length == 0 {
+        return Err(bad_name(Code::XmlMalformedInstruction, content, 0, "an instruction's name"));
+    }
+    match content.get(length) {
+        None => Ok(()),
+        Some(&byte) if is_space(byte) => Ok(()),
+        Some(_) => {
+            Err(bad_name(Code::XmlMalformedInstruction, content, length, "an instruction's name"))
+        }
+    }
+}
+
+/// Checks an XML declaration \[23\], given without its `<?xml` and `?>`.
+///
+/// # Errors
+/// A fault in its grammar, or an encoding that is not UTF-8 or ASCII.
+pub fn check_declaration(content: &[u8]) -> Result<(), Fault> {
+    let malformed =
+        |at, message: &'static str| Fault::new(Code::XmlMalformedDeclaration, at, message);
+    let mut spans = Spans::default();
+    // With a name before it, a declaration has the grammar of a tag.
+    let tag = [b"x", content].concat();
+    let back = |at: usize| at.saturating_sub(1);
+    let checked = check_start_tag(&tag, true, &mut spans)
+        .map_err(|fault| malformed(back(fault.at), "a malformed XML declaration"))?;
+    if checked.is_empty_element {
+        return Err(malformed(0, "an XML declaration that ends with /"));
+    }
+    let mut expected = ["version", "encoding", "standalone"].iter();
+    for attribute in &spans.list {
+        let name = tag.get(attribute.name.clone()).unwrap_or_default();
+        let value = tag.get(attribute.value.clone()).unwrap_or_default();
+        let at = back(attribute.value.start);
+        if !expected.any(|expected| expected.as_bytes() == name) {
+            let message = "an XML declaration has version, encoding, standalone, in this order";
+            return Err(malformed(back(attribute.name.start), message));
+        }
+        match name {
+            b"version"
+                if value.strip_prefix(b"1.").is_none_or(|minor| {
+                    minor.is_empty() || !minor.iter().all(u8::is_ascii_digit)
+                }) =>
+            {
+                return Err(malformed(at, "a version of XML that is not 1.0"));
+            }
+            b"standalone" if value != b"yes" && value != b"no" => {
+                return Err(malformed(at, "standalone that is neither yes nor no"));
+            }
+            b"encoding" if !is_utf8_label(value) => {
+                let message = format!("the encoding {} is not read", shown(value));
+                return Err(Fault::new(Code::XmlUnsupportedEncoding, at, message));
+            }
+            _ => {}
+        }
+    }
+    if spans.list.first().is_none_or(|first| tag.get(first.name.clone()) != Some(b"version")) {
+        return Err(malformed(0, "an XML declaration without a version"));
+    }
+    Ok(())
+}
+
+/// Whether text of this encoding is UTF-8 as it is.
+fn is_utf8_label(label: &[u8]) -> bool {
+    ["utf-8", "utf8", "us-ascii", "ascii"]
+        .iter()
+        .any(|known| label.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// What a DOCTYPE has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doctype {
+    /// It names a file with definitions.
+    pub is_external: bool,
+    /// It holds definitions: an internal subset.
+    pub has_subset: bool,
+}
+
+/// Checks a DOCTYPE \[28\], given from behind `<!DOCTYPE` up to its `>`.
+///
+/// The inside of an internal subset is not checked: a document that has one is refused anyway.
+pub fn check_doctype(content: &[u8]) -> Result<Doctype, Fault> {
+    let malformed = |at, message: &'static str| Fault::new(Code::XmlMalformedDoctype, at, message);
+    let from = |at: usize| content.get(at..).unwrap_or_default();
+    let mut at = space_length(content);
+    let name = name_length(from(at));
+    if at == 0 || name == 0 {
+        return Err(malformed(at, "a DOCTYPE without a name"));
+    }
+    at += name;
+    let gap = space_length(from(at));
+    at += gap;
+    let literals = match from(at).get(..6) {
+        Some(b"SYSTEM") if gap > 0 => 1,
+        Some(b"PUBLIC") if gap > 0 => 2,
+        _ => 0,
+    };
+    if literals > 0 {
+        at += 6;
+    }
+    for _ in 0..literals {
+        let gap = space_length(from(at));
+        at += gap;
+        let quote = content.get(at).copied().filter(|byte| gap > 0 && matches!(byte, b'"' | b'\''));
+        let length = quote.and_then(|quote| memchr(quote, from(at + 1)));
+        let Some(length) = length else {
+            return Err(malformed(at, "a DOCTYPE whose identifiers are not in quotes"));
+        };
+        at += length + 2;
+    }
+    at += space_length(from(at));
+    let has_subset = content.get(at) == Some(&b'[');
+    if !has_subset && at < content.len() {
+        return Err(malformed(at, "a malformed DOCTYPE"));
+    }
+    Ok(Doctype { is_external: literals > 0, has_subset })
+}
+
+/// Finds the `>` that ends a DOCTYPE, in chunks: not one within quotes or the internal subset.
+#[derive(Debug, Default)]
+pub struct DoctypeParser {
+    state: DoctypeState,
+    in_subset: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum DoctypeState {
+    #[default]
+    Outside,
+    Quoted(u8),
+    /// `<!--` was seen as far as this many of its bytes.
+    CommentStart(u8),
+    /// In a comment, behind this many hyphens.
+    Comment(u8),
+}
+
+impl DoctypeParser {
+    /// Feeds a chunk; returns the place of the end in it, if it is there.
+    pub fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (at, &byte) in bytes.iter().enumerate() {
+            self.state = match (self.state, byte) {
+                (DoctypeState::Quoted(quote), _) if byte == quote => DoctypeState::Outside,
+                (DoctypeState::Quoted(_), _) => continue,
+                (DoctypeState::Comment(2..), b'>') => DoctypeState::Outside,
+                (DoctypeState::Comment(hyphens), b'-') => {
+                    DoctypeState::Comment(hyphens.saturating_add(1))
+                }
+                (DoctypeState::Comment(_), _) => DoctypeState::Comment(0),
+                (DoctypeState::CommentStart(1), b'!') => DoctypeState::CommentStart(2),
+                (DoctypeState::CommentStart(2), b'-') => DoctypeState::CommentStart(3),
+                (DoctypeState::CommentStart(3), b'-') => DoctypeState::Comment(0),
+                (_, b'"' | b'\'') => DoctypeState::Quoted(byte),
+                (_, b'<') => DoctypeState::CommentStart(1),
+                (_, b'>') if !self.in_subset => return Some(at),
+                _ => {
+                    match byte {
+                        b'[' => self.in_subset = true,
+                        b']' => self.in_subset = false,
+                        _ => {}
+                    }
+                    DoctypeState::Outside
+                }
+            };
+        }
+        None
+    }
+}
+
+/// How many bytes of white space there are at the start.
+#[inline]
+fn space_length(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|&&byte| is_space(byte)).count()
+}
+
+/// How long the name \[5\] at the start is; 0 if there is none.
+#[inline]
+pub fn name_length(bytes: &[u8]) -> usize {
+    match bytes.first() {
+        Some(&first) if class(first) == NAME_START => {}
+        Some(0x80..) => {}
+        _ => return 0,
+    }
+    let ascii = bytes.iter().take_while(|&&byte| class(byte) != 0).count();
+    match bytes.get(ascii) {
+        Some(0x80..) => wide_name_length(bytes, ascii),
+        _ => ascii,
+    }
+}
+
+const NAME_CHAR: u8 = 1;
+const NAME_START: u8 = 2;
+
+/// What each byte may be in a name, as far as one byte tells.
+static CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        class[byte] = match byte as u8 {
+            b'A'..=b'Z' | b'a'..=b'z' | b'_' | b':' => NAME_START,
+            b'0'..=b'9' | b'-' | b'.' => NAME_CHAR,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    class
+};
+
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "a byte is always within 256 entries")]
+const fn class(byte: u8) -> u8 {
+    CLASS[byte as usize]
+}
+
+/// A name with characters beyond ASCII, after `ascii` bytes of it.
+#[cold]
+fn wide_name_length(bytes: &[u8], ascii: usize) -> usize {
+    let Some(chunk) = bytes.utf8_chunks().next() else { return 0 };
+    let text = chunk.valid();
+    let mut length = ascii;
+    for (at, character) in text.char_indices().skip_while(|&(at, _)| at < ascii) {
+        if at == 0 && !is_name_start(character) || !is_name_character(character) {
+            break;
+        }
+        length = at + character.len_utf8();
+    }
+    length
+}
+
+/// Production \[4\] `NameStartChar`.
+const fn is_name_start(character: char) -> bool {
+    matches!(character, ':' | '_' | 'A'..='Z' | 'a'..='z'
+        | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}' | '\u{370}'..='\u{37D}'
+        | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
+        | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}'
+        | '\u{FDF0}'..='\u{FFFD}' | '\u{10000}'..='\u{EFFFF}')
+}
+
+/// Production \[4a\] `NameChar`.
+const fn is_name_character(character: char) -> bool {
+    is_name_start(character)
+        || matches!(character, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+}
+
+/// The fault of a name that does not begin, or does not go on, as a name may.
+fn bad_name(otherwise: Code, bytes: &[u8], at: usize, what: &str) -> Fault {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let rest = rest.get(..rest.len().min(4)).unwrap_or_default();
+    match rest.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next()) {
+        Some(character)
+            if !character.is_ascii()
+                || character.is_ascii_graphic()
+                    && !matches!(character, '<' | '>' | '&' | '=' | '"' | '\'' | '/') =>
+        {
+            Fault::new(Code::XmlBadName, at, format!("{character:?} in {what}"))
+        }
+        Some(character) => {
+            Fault::new(otherwise, at, format!("{character:?} where {what} is expected"))
+        }
+        None => Fault::new(otherwise, at, format!("no name where {what} is expected")),
+    }
+}
+
+/// Text from the document for a message: short, and whatever its bytes.
+pub fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes.get(..bytes.len().min(64)).unwrap_or_default());
+    text.chars()
+        .map(|character| if character.is_control() { '\u{FFFD}' } else { character })
+        .collect()
+}

@@ -1,0 +1,357 @@
+//! Test Engine's own JSON: an array of records, one a result.
+//!
+//! The rules are those of the service's page "Importing JSON": it validates record by record and
+//! skips what it cannot take, so a record's faults are warnings.
+
+use std::io::{self, Read};
+
+use serde::de::{MapAccess, SeqAccess};
+
+use super::json::{Cursor, Parsed};
+use super::shape::{Kind, Of, Shape, Word};
+use super::{Counts, Scan};
+use crate::finding::{Code, Finding, Findings, Severity};
+
+/// How many faults of one record are reported; a record may hold thousands of spans.
+const FAULTS_PER_RECORD: usize = 8;
+
+/// Scans an array of Test Engine records.
+///
+/// # Errors
+/// What reading the source gives. What is wrong with the document is a finding.
+pub fn scan(source: impl Read) -> io::Result<Scan> {
+    let mut findings = Findings::default();
+    let mut counts = Counts::default();
+    let bytes = Cursor::new(source, &mut findings).document(|cursor| {
+        cursor.array(|cursor| {
+            let Parsed { value: Of(record), offset } = cursor.value::<Of<Record>>()?;
+            if cursor.is_sound() {
+                counts.results += 1;
+                match record.result.text.as_str() {
+                    "failed" => counts.failures += 1,
+                    "skipped" => counts.skipped += 1,
+                    _ => {}
+                }
+            }
+            for fault in record.into_faults() {
+                cursor.report(fault.code, offset, &fault.field, &|| fault.message.clone());
+            }
+            Ok(())
+        })
+    })?;
+    if counts.results == 0 && findings.count(Severity::Error) == 0 {
+        findings.push(Finding::of_file(Code::ResultsNone, "the array holds no record"));
+    }
+    findings.sort();
+    Ok(Scan { counts, findings, bytes })
+}
+
+/// What is wrong with a record.
+#[derive(Debug)]
+struct Fault {
+    code: Code,
+    /// The field, as a path from the record.
+    field: String,
+    message: String,
+}
+
+/// Collects the faults of one record.
+#[derive(Debug, Default)]
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn add(&mut self, code: Code, field: impl Into<String>, message: impl Into<String>) {
+        if self.0.len() < FAULTS_PER_RECORD {
+            self.0.push(Fault { code, field: field.into(), message: message.into() });
+        }
+    }
+
+    /// A field that must be there, with a value of one of these types.
+    fn require(&mut self, kind: Kind, expected: Kind, field: &str, in_what: &str) {
+        if kind == expected {
+            return;
+        }
+        if matches!(kind, Kind::Missing | Kind::Null | Kind::EmptyText) {
+            let message = format!("{in_what} without \"{}\"", last_key(field));
+            self.add(Code::ResultsMissingField, field, message);
+        } else {
+            let message = format!("{} where {} is expected", kind.as_str(), expected.as_str());
+            self.add(Code::ResultsWrongType, field, message);
+        }
+    }
+
+    /// A field that may be left out.
+    fn allow(&mut self, kind: Kind, expected: Kind, field: &str) {
+        if !matches!(kind, Kind::Missing | Kind::Null | Kind::EmptyText) {
+            self.require(kind, expected, field, "a record");
+        }
+    }
+}
+
+fn last_key(field: &str) -> &str {
+    field.rsplit_once('.').map_or(field, |(_, key)| key)
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    kind: Kind,
+    name: Kind,
+    result: Word,
+    history: History,
+    failure_expanded: Kind,
+    tags: Kind,
+}
+
+impl Shape for Record {
+    fn kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
+        match key {
+            "name" => self.name = object.next_value::<Of<_>>()?.0,
+            "result" => self.result = object.next_value::<Of<_>>()?.0,
+            "history" => self.history = object.next_value::<Of<_>>()?.0,
+            "failure_expanded" => self.failure_expanded = object.next_value::<Of<_>>()?.0,
+            "tags" => self.tags = object.next_value::<Of<_>>()?.0,
+            _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
+        }
+        Ok(())
+    }
+}
+
+impl Record {
+    fn into_faults(self) -> Vec<Fault> {
+        let mut faults = Faults::default();
+        if self.kind != Kind::Object {
+            let message = format!("{} where a record is expected", self.kind.as_str());
+            faults.add(Code::ResultsWrongType, "", message);
+            return faults.0;
+        }
+        faults.require(self.name, Kind::Text, "name", "a record");
+        faults.allow(self.result.kind, Kind::Text, "result");
+        faults.allow(self.failure_expanded, Kind::Array, "failure_expanded");
+        faults.allow(self.tags, Kind::Object, "tags");
+        let result = self.result.text;
+        if !matches!(result.as_str(), "" | "passed" | "failed" | "skipped" | "unknown") {
+            faults.add(Code::ResultsUnknownOutcome, "result", format!("result is {result:?}"));
+        }
+        faults.require(self.history.kind, Kind::Object, "history", "a record");
+        if self.history.kind == Kind::Object {
+            faults.require(self.history.start_at, Kind::Number, "history.start_at", "a history");
+            faults.require(self.history.duration, Kind::Number, "history.duration", "a history");
+            faults.allow(self.history.children.kind, Kind::Array, "history.children");
+            faults.0.extend(self.history.children.faults.0);
+        }
+        faults.0.truncate(FAULTS_PER_RECORD);
+        faults.0
+    }
+}
+
+#[derive(Debug, Default)]
+struct History {
+    kind: Kind,
+    start_at: Kind,
+    duration: Kind,
+    children: Spans,
+}
+
+impl Shape for History {
+    fn kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
+        match key {
+            "start_at" => self.start_at = object.next_value::<Of<_>>()?.0,
+            "duration" => self.duration = object.next_value::<Of<_>>()?.0,
+            "children" => self.children = object.next_value::<Of<_>>()?.0,
+            _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
+        }
+        Ok(())
+    }
+}
+
+/// The spans of a history: checked one by one and not kept.
+#[derive(Debug, Default)]
+struct Spans {
+    kind: Kind,
+    faults: Faults,
+}
+
+impl Shape for Spans {
+    fn kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
+    fn elements<'de, A: SeqAccess<'de>>(&mut self, array: &mut A) -> Result<(), A::Error> {
+        let mut index = 0_u64;
+        while let Some(Of(span)) = array.next_element::<Of<Span>>()? {
+            span.check(index, &mut self.faults);
+            index += 1;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Span {
+    kind: Kind,
+    section: Word,
+    duration: Kind,
+    detail: Detail,
+}
+
+impl Shape for Span {
+    fn kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
+        match key {
+            "section" => self.section = object.next_value::<Of<_>>()?.0,
+            "duration" => self.duration = object.next_value::<Of<_>>()?.0,
+            "detail" => self.detail = object.next_value::<Of<_>>()?.0,
+            _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
+        }
+        Ok(())
+    }
+}
+
+impl Span {
+    fn check(&self, index: u64, faults: &mut Faults) {
+        let detail = &self.detail;
+        let required: &[(&str, Kind)] = match self.section.text.as_str() {
+            "http" => &[("method", detail.method), ("url", detail.url), ("lib", detail.lib)],
+            "sql" => &[("query", detail.query)],
+            "annotation" => &[("content", detail.content)],
+            _ => &[],
+        };
+        let is_known =
+            matches!(self.section.text.as_str(), "http" | "sql" | "sleep" | "annotation");
+        let is_complete =
+            required.iter().all(|(_, kind)| matches!(kind, Kind::Text | Kind::EmptyText));
+        if is_known && is_complete && self.duration == Kind::Number {
+            return;
+        }
+        let path = format!("history.children[{index}]");
+        if self.kind != Kind::Object {
+            let message = format!("{} where a span is expected", self.kind.as_str());
+            faults.add(Code::ResultsWrongType, path, message);
+            return;
+        }
+        if self.section.kind == Kind::Text && !is_known {
+            let message =
+                format!("section {:?} is not http, sql, sleep or annotation", self.section.text);
+            faults.add(Code::ResultsWrongType, format!("{path}.section"), message);
+        } else {
+            faults.require(self.section.kind, Kind::Text, &format!("{path}.section"), "a span");
+        }
+        faults.require(self.duration, Kind::Number, &format!("{path}.duration"), "a span");
+        for (key, kind) in required {
+            if *kind != Kind::EmptyText {
+                faults.require(
+                    *kind,
+                    Kind::Text,
+                    &format!("{path}.detail.{key}"),
+                    "a span's detail",
+                );
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Detail {
+    method: Kind,
+    url: Kind,
+    lib: Kind,
+    query: Kind,
+    content: Kind,
+}
+
+impl Shape for Detail {
+    fn kind(&mut self, _: Kind) {}
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
+        let kind = object.next_value::<Of<Kind>>()?.0;
+        match key {
+            "method" => self.method = kind,
+            "url" => self.url = kind,
+            "lib" => self.lib = kind,
+            "query" => self.query = kind,
+            "content" => self.content = kind,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(text: &str) -> Vec<(Code, String)> {
+        let scan = scan(text.as_bytes()).unwrap();
+        let listed = scan.findings.listed().iter();
+        listed
+            .map(|f| (f.code, f.place.as_ref().map_or_else(String::new, |p| p.path.clone())))
+            .collect()
+    }
+
+    #[test]
+    fn takes_a_record_with_all_its_fields() {
+        let text = r#"[{"id":"1","scope":"a","name":"b","location":"c:1","file_name":"c","result":"failed",
+            "failure_reason":"r","failure_expanded":[{"expanded":["x"],"backtrace":["y"]}],"tags":{"a":"b"},
+            "history":{"start_at":1.5,"end_at":2,"duration":0.5,"children":[
+              {"section":"http","duration":1,"detail":{"method":"GET","url":"/","lib":"l"}},
+              {"section":"sql","duration":1,"detail":{"query":"q"}},
+              {"section":"sleep","duration":1},
+              {"section":"annotation","duration":1,"detail":{"content":""}}]}}]"#;
+        assert_eq!(findings(text), []);
+        let counts = scan(text.as_bytes()).unwrap().counts;
+        assert_eq!(counts, Counts { results: 1, failures: 1, errors: 0, skipped: 0 });
+    }
+
+    #[test]
+    fn names_what_the_service_would_skip_a_record_for() {
+        use Code::*;
+        let cases: &[(&str, &[(Code, &str)])] = &[
+            ("{}", &[(ResultsMissingField, "[0].name"), (ResultsMissingField, "[0].history")]),
+            ("1", &[(ResultsWrongType, "[0]")]),
+            (
+                r#"{"name":1,"history":{"start_at":1,"duration":1}}"#,
+                &[(ResultsWrongType, "[0].name")],
+            ),
+            (
+                r#"{"name":"","history":{"start_at":1,"duration":1}}"#,
+                &[(ResultsMissingField, "[0].name")],
+            ),
+            (r#"{"name":"a","history":[]}"#, &[(ResultsWrongType, "[0].history")]),
+            (
+                r#"{"name":"a","history":{"start_at":"1"}}"#,
+                &[
+                    (ResultsWrongType, "[0].history.start_at"),
+                    (ResultsMissingField, "[0].history.duration"),
+                ],
+            ),
+            (
+                r#"{"name":"a","result":"success","history":{"start_at":1,"duration":1}}"#,
+                &[(ResultsUnknownOutcome, "[0].result")],
+            ),
+            (
+                r#"{"name":"a","history":{"start_at":1,"duration":1,"children":[{"section":"sql","duration":1}]}}"#,
+                &[(ResultsMissingField, "[0].history.children[0].detail.query")],
+            ),
+            (
+                r#"{"name":"a","history":{"start_at":1,"duration":1,"children":[{"section":"gql","duration":1}]}}"#,
+                &[(ResultsWrongType, "[0].history.children[0].section")],
+            ),
+        ];
+        for (record, expected) in cases {
+            let expected: Vec<_> =
+                expected.iter().map(|(code, path)| (*code, (*path).to_owned())).collect();
+            assert_eq!(findings(&format!("[{record}]")), expected, "{record}");
+        }
+    }
+}

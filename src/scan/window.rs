@@ -1,0 +1,347 @@
+//! A window that slides over a source: bounded memory, whole characters, and places.
+//!
+//! Scanners see the unread bytes as one slice, take from its front, and ask for more. The window
+//! checks each byte once, when it is read: that it is UTF-8 and, for XML, a character that XML 1.0
+//! allows. It never shows a part of a character.
+
+use std::io::{self, Read};
+
+use memchr::{memchr_iter, memrchr};
+use simdutf8::basic::from_utf8;
+
+use crate::finding::Place;
+
+/// The size of the window to begin with; measured best between 64 and 128 KiB.
+pub const WINDOW_SIZE: usize = 128 * 1024;
+
+/// Which characters a document may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charset {
+    /// All that UTF-8 encodes; JSON's own rules on control characters are its parser's.
+    Unicode,
+    /// Those of XML 1.0, production \[2\] `Char`.
+    Xml,
+}
+
+/// A place in the source where there is no allowed character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IllegalCharacter {
+    /// Bytes from the start of the source.
+    pub offset: u64,
+    /// What is there.
+    pub kind: IllegalKind,
+}
+
+/// What stands where an allowed character should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IllegalKind {
+    /// A byte that is no part of a UTF-8 character.
+    NotUtf8(u8),
+    /// A character that the charset does not have.
+    Forbidden(char),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Window<R> {
+    source: R,
+    charset: Charset,
+    buffer: Vec<u8>,
+    /// The unread bytes are `start..shown`; `shown..end` is a part of a character.
+    start: usize,
+    shown: usize,
+    end: usize,
+    /// Where the buffer's first byte is in the source, and on which line.
+    base: u64,
+    line: u64,
+    line_start: u64,
+    at_eof: bool,
+    /// Illegal characters in the buffer, first one last.
+    illegal: Vec<IllegalCharacter>,
+}
+
+impl<R: Read> Window<R> {
+    /// A window over `source`, which must be at its start.
+    pub fn new(source: R, charset: Charset) -> Self {
+        Self::with_size(source, charset, WINDOW_SIZE)
+    }
+
+    /// The same with another size to begin with, for tests.
+    pub fn with_size(source: R, charset: Charset, size: usize) -> Self {
+        Self {
+            source,
+            charset,
+            buffer: vec![0; size.max(8)],
+            start: 0,
+            shown: 0,
+            end: 0,
+            base: 0,
+            line: 1,
+            line_start: 0,
+            at_eof: false,
+            illegal: Vec::new(),
+        }
+    }
+
+    /// The bytes that were read and not taken yet.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.start..self.shown).unwrap_or_default()
+    }
+
+    /// Where the first unread byte is in the source.
+    #[inline]
+    pub const fn offset(&self) -> u64 {
+        self.base + self.start as u64
+    }
+
+    /// Takes `count` bytes from the front; at most those that are there.
+    #[inline]
+    pub fn take(&mut self, count: usize) {
+        self.start = self.shown.min(self.start + count);
+    }
+
+    /// Whether there is nothing after what [`bytes`](Self::bytes) shows.
+    pub const fn at_eof(&self) -> bool {
+        self.at_eof
+    }
+
+    /// Reads more behind the unread bytes, growing the buffer when they fill it.
+    ///
+    /// Returns whether there is more to see. The caller bounds the growth: it asks for more only
+    /// while the unread bytes are within its limit.
+    ///
+    /// # Errors
+    /// What reading the source gives.
+    pub fn fill(&mut self) -> io::Result<bool> {
+        let seen = self.shown - self.start;
+        while !self.at_eof && self.shown - self.start == seen {
+            self.slide();
+            if self.end == self.buffer.len() {
+                self.buffer.resize(self.buffer.len() * 2, 0);
+            }
+            let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+            match self.source.read(room) {
+                Ok(0) => self.at_eof = true,
+                Ok(count) => self.end += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            self.check();
+        }
+        Ok(self.shown - self.start > seen)
+    }
+
+    /// Makes sure that at least `count` unread bytes are there; `false` at the end of the source.
+    ///
+    /// # Errors
+    /// What reading the source gives.
+    #[inline]
+    pub fn require(&mut self, count: usize) -> io::Result<bool> {
+        while self.shown - self.start < count {
+            if !self.fill()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The line and column of an offset that is in the buffer still.
+    ///
+    /// That holds for everything since the last [`fill`](Self::fill), and for all unread bytes.
+    pub fn place(&self, offset: u64, path: String) -> Place {
+        let count = usize::try_from(offset.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        let before = self.buffer.get(..count.min(self.end)).unwrap_or_default();
+        let line = self.line + memchr_iter(b'\n', before).count() as u64;
+        let line_start = match memrchr(b'\n', before) {
+            Some(at) => self.base + at as u64 + 1,
+            None => self.line_start,
+        };
+        Place { offset, line, column: offset.saturating_sub(line_start) + 1, path }
+    }
+
+    /// The next illegal character before `offset`, each once and in order.
+    #[inline]
+    pub fn next_illegal(&mut self, offset: u64) -> Option<IllegalCharacter> {
+        match self.illegal.last() {
+            Some(illegal) if illegal.offset < offset => self.illegal.pop(),
+            _ => None,
+        }
+    }
+
+    /// How many illegal characters are in the buffer and were not asked for yet.
+    pub const fn illegal_pending(&self) -> usize {
+        self.illegal.len()
+    }
+
+    /// Drops the bytes that were taken, so that there is room behind the others.
+    fn slide(&mut self) {
+        if self.start == 0 {
+            return;
+        }
+        let taken = self.buffer.get(..self.start).unwrap_or_default();
+        self.line += memchr_iter(b'\n', taken).count() as u64;
+        if let Some(at) = memrchr(b'\n', taken) {
+            self.line_start = self.base + at as u64 + 1;
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.base += self.start as u64;
+        self.shown -= self.start;
+        self.end -= self.start;
+        self.start = 0;
+    }
+
+    /// Checks what was read since the last time, and shows all whole characters of it.
+    fn check(&mut self) {
+        let fresh = self.buffer.get(self.shown..self.end).unwrap_or_default();
+        let whole = if self.at_eof { fresh.len() } else { fresh.len() - partial_character(fresh) };
+        let fresh = fresh.get(..whole).unwrap_or_default();
+        let offset = self.base + self.shown as u64;
+        let utf8 = from_utf8(fresh).is_ok();
+        if !utf8 || (self.charset == Charset::Xml && has_forbidden(fresh)) {
+            let mut found = Vec::new();
+            find_illegal(fresh, offset, self.charset, &mut found);
+            found.reverse();
+            found.append(&mut self.illegal);
+            self.illegal = found;
+        }
+        self.shown += whole;
+    }
+}
+
+/// How many bytes at the end begin a character that is not complete: 0 to 3.
+fn partial_character(bytes: &[u8]) -> usize {
+    for (back, byte) in bytes.iter().rev().take(3).enumerate() {
+        let length = match byte {
+            0x80..=0xBF => continue,
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            _ => 1,
+        };
+        return if length > back + 1 { back + 1 } else { 0 };
+    }
+    0
+}
+
+/// Whether there is a character that XML 1.0 forbids, in text that is UTF-8.
+///
+/// The loop over the control characters is written for the compiler to vectorise: no branch in it.
+fn has_forbidden(bytes: &[u8]) -> bool {
+    let control = |block: &[u8]| {
+        block.iter().fold(0, |seen, &byte| {
+            seen | u8::from((byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r'))
+        }) != 0
+    };
+    bytes.chunks(4096).any(control) || memchr_iter(0xEF, bytes).any(|at| is_noncharacter(bytes, at))
+}
+
+/// Whether U+FFFE or U+FFFF is at this place.
+fn is_noncharacter(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes.get(at..at + 3), Some([0xEF, 0xBF, 0xBE | 0xBF]))
+}
+
+/// Lists every place without an allowed character; the slow path, taken when there is one.
+fn find_illegal(bytes: &[u8], offset: u64, charset: Charset, found: &mut Vec<IllegalCharacter>) {
+    let mut at = offset;
+    for part in bytes.utf8_chunks() {
+        if charset == Charset::Xml {
+            for (index, character) in part.valid().char_indices() {
+                if !is_xml_character(character) {
+                    found.push(IllegalCharacter {
+                        offset: at + index as u64,
+                        kind: IllegalKind::Forbidden(character),
+                    });
+                }
+            }
+        }
+        at += part.valid().len() as u64;
+        for &byte in part.invalid() {
+            found.push(IllegalCharacter { offset: at, kind: IllegalKind::NotUtf8(byte) });
+            at += 1;
+        }
+    }
+}
+
+/// Whether XML 1.0 allows the character, production \[2\] `Char`.
+#[must_use]
+pub const fn is_xml_character(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{FFFD}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source that gives `step` bytes at a time.
+    struct Steps<'a>(&'a [u8], usize);
+
+    impl Read for Steps<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(buffer.len()).min(self.0.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn read_all(text: &[u8], step: usize, charset: Charset) -> (Vec<u8>, Vec<IllegalCharacter>) {
+        let mut window = Window::with_size(Steps(text, step), charset, 8);
+        let (mut seen, mut illegal) = (Vec::new(), Vec::new());
+        while window.fill().unwrap() {
+            let bytes = window.bytes().to_vec();
+            seen.extend_from_slice(&bytes);
+            window.take(bytes.len());
+            while let Some(next) = window.next_illegal(u64::MAX) {
+                illegal.push(next);
+            }
+        }
+        (seen, illegal)
+    }
+
+    #[test]
+    fn finds_the_same_at_every_step() {
+        let text = "a\u{1b}é\u{fffe}😀\0z\u{ffff}".as_bytes();
+        let mut broken = text.to_vec();
+        broken.splice(2..2, [0xC3, 0x28, 0xFF]);
+        broken.extend([0xF0, 0x9F]);
+        for charset in [Charset::Unicode, Charset::Xml] {
+            let whole = read_all(&broken, 1000, charset);
+            assert_eq!(whole.0, broken);
+            assert_eq!(whole.1.len(), if charset == Charset::Xml { 8 } else { 4 });
+            for step in 1..12 {
+                assert_eq!(read_all(&broken, step, charset), whole, "step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn knows_lines_and_columns_after_sliding() {
+        let text = b"one\ntwo\r\n\nfour";
+        for step in 1..6 {
+            let mut window = Window::with_size(Steps(text, step), Charset::Xml, 8);
+            for offset in 0..text.len() as u64 {
+                window.require(1).unwrap();
+                let before = &text[..offset as usize];
+                let line = 1 + before.iter().filter(|&&b| b == b'\n').count() as u64;
+                let column = 1 + before.iter().rev().take_while(|&&b| b != b'\n').count() as u64;
+                let place = window.place(offset, String::new());
+                assert_eq!((place.line, place.column), (line, column), "offset {offset}");
+                window.take(1);
+            }
+        }
+    }
+
+    #[test]
+    fn allows_the_characters_of_xml_and_no_others() {
+        for character in '\0'..=char::MAX {
+            let expected = matches!(character as u32,
+                0x9 | 0xA | 0xD | 0x20..=0xD7FF | 0xE000..=0xFFFD | 0x10000..=0x0010_FFFF);
+            assert_eq!(is_xml_character(character), expected, "{character:?}");
+            if character < '\u{20}' || character > '\u{FFF0}' && character < '\u{10010}' {
+                let text = format!("ab{character}");
+                assert_eq!(has_forbidden(text.as_bytes()), !expected, "{character:?}");
+            }
+        }
+    }
+}

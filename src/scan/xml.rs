@@ -1,0 +1,694 @@
+//! The XML layer of a scan: well-formedness in constant memory, elements to a handler.
+//!
+//! quick-xml's `Reader` holds a whole event, so one CDATA section of a gigabyte costs a gigabyte,
+//! and it leaves most of XML 1.0's rules unchecked. This layer uses quick-xml's incremental
+//! parsers, which find the end of a tag or an instruction in chunks, and checks the rest itself:
+//! text, CDATA sections and comments pass through the window and are never held; a tag is held
+//! whole, up to [`MAX_TAG`].
+//!
+//! The yardstick is libxml2. Like it, the scan goes on after an error that leaves the structure
+//! clear (an illegal character, an unknown entity), and stops at one that does not.
+
+use std::io::{self, Read};
+
+use memchr::{memchr, memchr2, memmem, memrchr};
+use quick_xml::parser::{ElementParser, Parser as _, PiParser};
+
+use super::markup::{self, Attribute, Fault, Spans};
+use super::window::{Charset, IllegalCharacter, IllegalKind, Window};
+use crate::finding::{Code, Findings, Place};
+
+/// The longest tag, comment delimiter or instruction that is taken, in bytes.
+///
+/// libxml2 takes attribute values of up to 10,000,000 bytes (`XML_MAX_TEXT_LENGTH`).
+pub const MAX_TAG: usize = 10_000_000;
+
+/// The deepest nesting that is taken. libxml2 stops at 256, and at 2,048 with `XML_PARSE_HUGE`.
+pub const MAX_DEPTH: usize = 10_000;
+
+/// The longest entity or character reference that is looked at.
+const MAX_REFERENCE: usize = 256;
+
+/// How many illegal characters may wait for the construct that they are in to be complete.
+const MAX_PENDING_ILLEGAL: usize = 4096;
+
+/// A start tag, or an empty element's tag.
+#[derive(Debug)]
+pub struct StartTag<'a> {
+    /// The name as written, with its prefix.
+    pub name: &'a [u8],
+    /// Where its `<` is in the document.
+    pub offset: u64,
+    /// How many elements are open around it.
+    pub depth: usize,
+    attributes: &'a [Attribute],
+    content: &'a [u8],
+}
+
+impl<'a> StartTag<'a> {
+    /// The attributes: name and raw value, references not resolved.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let content = self.content;
+        self.attributes.iter().map(move |attribute| {
+            (
+                content.get(attribute.name.clone()).unwrap_or_default(),
+                content.get(attribute.value.clone()).unwrap_or_default(),
+            )
+        })
+    }
+}
+
+/// The part of a qualified name behind its prefix.
+pub fn local_name(name: &[u8]) -> &[u8] {
+    match memrchr(b':', name) {
+        Some(colon) => name.get(colon + 1..).unwrap_or_default(),
+        None => name,
+    }
+}
+
+/// What a handler may ask and say about the place it is called for.
+pub trait Context {
+    /// Adds a finding at an offset of the element at hand.
+    fn report(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String);
+    /// Whether the document was well-formed up to here.
+    fn is_sound(&self) -> bool;
+}
+
+/// Follows the elements of a document.
+pub trait Handler {
+    /// An element opens. Every open is followed by its close, unless the document breaks off.
+    fn open(&mut self, tag: &StartTag<'_>, context: &mut dyn Context);
+    /// The innermost open element closes; `end` is the offset behind its end tag.
+    fn close(&mut self, end: u64, context: &mut dyn Context);
+}
+
+/// Why a scan ends: it could not be read, or the structure is broken and was reported.
+enum Stop {
+    Io(io::Error),
+    Broken,
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+type Step<T = ()> = Result<T, Stop>;
+
+/// The elements that are open, innermost last, and how many siblings each had before.
+#[derive(Debug, Default)]
+struct OpenElements {
+    names: Vec<u8>,
+    frames: Vec<Frame>,
+    root_seen: bool,
+}
+
+#[derive(Debug)]
+struct Frame {
+    /// Where the name begins in `names`; it ends where the next one begins.
+    name_start: usize,
+    /// Where the start tag is in the document.
+    offset: u64,
+    /// Its number among its siblings of that name, from 1; 0 if that is not counted.
+    index: u64,
+    /// How many children of each counted name it has.
+    children: [u64; COUNTED.len()],
+}
+
+/// The elements whose number is worth showing in a path.
+const COUNTED: [&[u8]; 3] = [b"testsuite", b"testcase", b"property"];
+
+impl OpenElements {
+    fn depth(&self) -> usize {
+        self.frames.len()
+    }
+
+    fn push(&mut self, name: &[u8], offset: u64) {
+        let counted = COUNTED.iter().position(|&counted| counted == name);
+        let mut index = 0;
+        if let (Some(counted), Some(parent)) = (counted, self.frames.last_mut())
+            && let Some(count) = parent.children.get_mut(counted)
+        {
+            *count += 1;
+            index = *count;
+        }
+        let name_start = self.names.len();
+        self.names.extend_from_slice(name);
+        self.frames.push(Frame { name_start, offset, index, children: [0; COUNTED.len()] });
+        self.root_seen = true;
+    }
+
+    fn innermost(&self) -> Option<(&[u8], u64)> {
+        let frame = self.frames.last()?;
+        Some((self.names.get(frame.name_start..)?, frame.offset))
+    }
+
+    fn pop(&mut self) {
+        if let Some(frame) = self.frames.pop() {
+            self.names.truncate(frame.name_start);
+        }
+    }
+
+    /// The path, such as `testsuites/testsuite[2]/testcase[7]`; long ones lose their middle.
+    fn path(&self) -> String {
+        const SHOWN: usize = 16;
+        let mut path = String::new();
+        let ends =
+            self.frames.iter().skip(1).map(|frame| frame.name_start).chain([self.names.len()]);
+        for (level, (frame, end)) in self.frames.iter().zip(ends).enumerate() {
+            if level >= SHOWN / 2 && level + SHOWN / 2 < self.frames.len() {
+                if level == SHOWN / 2 {
+                    path.push_str("/…");
+                }
+                continue;
+            }
+            if level > 0 {
+                path.push('/');
+            }
+            path.push_str(&markup::shown(
+                self.names.get(frame.name_start..end).unwrap_or_default(),
+            ));
+            if frame.index > 0 {
+                path.push_str(&format!("[{}]", frame.index));
+            }
+        }
+        path
+    }
+}
+
+/// A scan of one document; see the module.
+pub struct Lexer<'f, R> {
+    window: Window<R>,
+    open: OpenElements,
+    findings: &'f mut Findings,
+    attributes: Spans,
+    /// Where the first error of well-formedness is.
+    first_error: u64,
+    doctype_seen: bool,
+    /// A DOCTYPE may define entities in a file that is never fetched.
+    entities_may_be_external: bool,
+}
+
+impl<R: Read> Context for Lexer<'_, R> {
+    fn report(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String) {
+        let (window, open) = (&self.window, &self.open);
+        self.findings.add(code, || (message(), Some(window.place(offset, open.path()))));
+    }
+
+    fn is_sound(&self) -> bool {
+        self.first_error == u64::MAX
+    }
+}
+
+impl<'f, R: Read> Lexer<'f, R> {
+    /// A scan over `source`, whose findings go to `findings`.
+    pub fn new(source: R, findings: &'f mut Findings) -> Self {
+        Self {
+            window: Window::new(source, Charset::Xml),
+            open: OpenElements::default(),
+            findings,
+            attributes: Spans::default(),
+            first_error: u64::MAX,
+            doctype_seen: false,
+            entities_may_be_external: false,
+        }
+    }
+
+    /// Reads the document to its end, or to where its structure breaks.
+    ///
+    /// Returns how many bytes were read.
+    ///
+    /// # Errors
+    /// What reading the source gives. What is wrong with the document is a finding.
+    pub fn run(mut self, handler: &mut impl Handler) -> io::Result<u64> {
+        match self.document(handler) {
+            Ok(()) | Err(Stop::Broken) => Ok(self.window.offset()),
+            Err(Stop::Io(error)) => Err(error),
+        }
+    }
+
+    fn document(&mut self, handler: &mut impl Handler) -> Step {
+        self.prolog()?;
+        loop {
+            self.text()?;
+            if !self.window.require(2)? {
+                break;
+            }
+            match self.window.bytes() {
+                [b'<', b'/', ..] => self.end_tag(handler)?,
+                [b'<', b'!', ..] => self.declaration()?,
+                [b'<', b'?', ..] => self.instruction()?,
+                _ => self.start_tag(handler)?,
+            }
+        }
+        self.end_of_document()
+    }
+
+    /// The byte-order mark and the XML declaration.
+    fn prolog(&mut self) -> Step {
+        self.window.require(4)?;
+        match self.window.bytes() {
+            [] => {
+                self.report(Code::InputEmpty, 0, &|| "the file is empty".into());
+                return Err(Stop::Broken);
+            }
+            [0xEF, 0xBB, 0xBF, ..] => self.window.take(3),
+            [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] | [0, b'<', ..] | [b'<', 0, ..] => {
+                let message = "the file is in UTF-16";
+                return Err(self.broken(Code::XmlUnsupportedEncoding, 0, || message.into()));
+            }
+            _ => {}
+        }
+        self.window.require(6)?;
+        if let [b'<', b'?', b'x', b'm', b'l', b' ' | b'\t' | b'\r' | b'\n', ..] =
+            self.window.bytes()
+        {
+            let offset = self.window.offset();
+            let end = self.instruction_end(offset)?;
+            let content = self.window.bytes().get(5..end - 2).unwrap_or_default();
+            let outcome = markup::check_declaration(content);
+            if let Err(fault) = outcome {
+                self.fault(fault, offset + 5);
+            }
+            self.take_checked(end);
+        }
+        Ok(())
+    }
+
+    /// Text up to the next `<` or the end, in pieces.
+    fn text(&mut self) -> Step {
+        loop {
+            let bytes = self.window.bytes();
+            if let Some(end) = memchr(b'<', bytes) {
+                return self.text_piece(end);
+            }
+            // A reference or a `]]>` may go on behind what is there: keep its beginning.
+            let tail = bytes.len().saturating_sub(MAX_REFERENCE);
+            let keep = bytes.get(tail..).and_then(|tail| memchr2(b'&', b']', tail));
+            let end = if self.window.at_eof() {
+                bytes.len()
+            } else {
+                keep.map_or(bytes.len(), |at| tail + at)
+            };
+            self.text_piece(end)?;
+            if !self.fill()? && self.window.bytes().is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Checks and takes `length` bytes of text.
+    fn text_piece(&mut self, length: usize) -> Step {
+        let offset = self.window.offset();
+        let bytes = self.window.bytes();
+        let text = bytes.get(..length).unwrap_or_default();
+        if self.open.depth() == 0 {
+            if let Some(at) = text.iter().position(|&byte| !markup::is_space(byte)) {
+                return Err(self.text_outside_root(offset + at as u64));
+            }
+        } else {
+            let mut from = 0;
+            while let Some(fault) = self
+                .window
+                .bytes()
+                .get(..length)
+                .and_then(|text| markup::next_text_fault(text, from))
+            {
+                from = fault.at + 1;
+                self.fault(fault, offset);
+            }
+        }
+        self.take_checked(length);
+        Ok(())
+    }
+
+    fn text_outside_root(&mut self, offset: u64) -> Stop {
+        if self.open.root_seen {
+            self.broken(Code::XmlContentAfterRoot, offset, || "text after the root element".into())
+        } else {
+            self.broken(Code::XmlTextBeforeRoot, offset, || "text before the root element".into())
+        }
+    }
+
+    fn start_tag(&mut self, handler: &mut impl Handler) -> Step {
+        let offset = self.window.offset();
+        if self.open.depth() == 0 && self.open.root_seen {
+            return Err(
+                self.broken(Code::XmlContentAfterRoot, offset, || "a second root element".into())
+            );
+        }
+        let mut parser = ElementParser::default();
+        let end = self.markup_end(1, |bytes| parser.feed(bytes));
+        let (end, whole) = match end? {
+            Some(end) => (end, true),
+            None => (self.window.bytes().len(), false),
+        };
+        let tag = self.window.bytes().get(1..end).unwrap_or_default();
+        // What quotes hide is found by the strict check, also where the end of the tag is wrong.
+        let outcome = markup::check_start_tag(tag, whole, &mut self.attributes);
+        let checked = match outcome {
+            Ok(checked) => checked,
+            Err(fault) => {
+                let at = offset + 1 + fault.at as u64;
+                return Err(self.broken(fault.code, at, || fault.message.into_owned()));
+            }
+        };
+        if !whole {
+            return Err(self.unfinished(offset, "a tag"));
+        }
+        while let Some(fault) = self.attributes.faults.pop() {
+            self.fault(fault, offset + 1);
+        }
+        self.drain_illegal(offset + end as u64 + 1);
+        if self.open.depth() >= MAX_DEPTH {
+            return Err(self.broken(Code::XmlTooDeep, offset, || {
+                format!("more than {MAX_DEPTH} elements open at once")
+            }));
+        }
+        self.open_element(handler, offset, end, checked.name_length);
+        if checked.is_empty_element {
+            self.close_element(handler, offset + end as u64 + 1);
+        }
+        self.window.take(end + 1);
+        Ok(())
+    }
+
+    fn open_element(
+        &mut self,
+        handler: &mut impl Handler,
+        offset: u64,
+        end: usize,
+        name_length: usize,
+    ) {
+        let depth = self.open.depth();
+        // The tag is read from the window while the handler may report through `self`: so the
+        // attribute list is moved out for the call, and the tag's bytes through a second handle.
+        let attributes = std::mem::take(&mut self.attributes);
+        let Self { window, open, findings, first_error, .. } = self;
+        let content = window.bytes().get(1..end).unwrap_or_default();
+        let name = content.get(..name_length).unwrap_or_default();
+        open.push(name, offset);
+        let tag = StartTag { name, offset, depth, attributes: &attributes.list, content };
+        let mut context =
+            Here { window, open, findings: &mut **findings, is_sound: *first_error == u64::MAX };
+        handler.open(&tag, &mut context);
+        self.attributes = attributes;
+    }
+
+    fn close_element(&mut self, handler: &mut impl Handler, end: u64) {
+        handler.close(end, self);
+        self.open.pop();
+    }
+
+    fn end_tag(&mut self, handler: &mut impl Handler) -> Step {
+        let offset = self.window.offset();
+        let Some(end) = self.markup_end(2, |bytes| memchr(b'>', bytes))? else {
+            return Err(self.unfinished(offset, "an end tag"));
+        };
+        let name = self.window.bytes().get(2..end).unwrap_or_default().trim_ascii_end();
+        let matches = self.open.innermost().is_some_and(|(open, _)| open == name);
+        if !matches {
+            let found = markup::shown(name);
+            let message = match self.open.innermost() {
+                Some((open, at)) => {
+                    let open = markup::shown(open);
+                    format!("</{found}> where <{open}> is open, since byte {at}")
+                }
+                None => format!("</{found}> where no element is open"),
+            };
+            return Err(self.broken(Code::XmlMismatchedTag, offset, || message));
+        }
+        self.close_element(handler, offset + end as u64 + 1);
+        self.window.take(end + 1);
+        Ok(())
+    }
+
+    /// `<!…`: a comment, a CDATA section, a DOCTYPE.
+    fn declaration(&mut self) -> Step {
+        let offset = self.window.offset();
+        self.window.require(9)?;
+        let bytes = self.window.bytes();
+        if bytes.starts_with(b"<!--") {
+            self.comment()
+        } else if bytes.starts_with(b"<![CDATA[") {
+            if self.open.depth() == 0 {
+                return Err(self.text_outside_root(offset));
+            }
+            self.take_checked(9);
+            self.pass_until(b"]]>", offset, "a CDATA section")
+        } else if bytes.starts_with(b"<!DOCTYPE") {
+            self.doctype()
+        } else if self.window.at_eof() && is_start_of_declaration(bytes) {
+            Err(self.unfinished(offset, "a declaration"))
+        } else {
+            Err(self.broken(Code::XmlMalformedTag, offset, || {
+                "<! begins neither a comment nor a CDATA section".into()
+            }))
+        }
+    }
+
+    fn comment(&mut self) -> Step {
+        let offset = self.window.offset();
+        self.take_checked(4);
+        loop {
+            self.pass_until(b"--", offset, "a comment")?;
+            self.window.require(1)?;
+            match self.window.bytes().first() {
+                Some(b'>') => {
+                    self.window.take(1);
+                    return Ok(());
+                }
+                Some(_) => {
+                    let at = self.window.offset() - 2;
+                    self.unsound(Code::XmlMalformedComment, at, &|| "-- in a comment".into());
+                    // `--->`: the second hyphen may begin the end.
+                    if self.window.bytes().starts_with(b"-")
+                        && self.window.require(2)?
+                        && self.window.bytes().get(1) == Some(&b'>')
+                    {
+                        self.window.take(2);
+                        return Ok(());
+                    }
+                }
+                None => return Err(self.unfinished(offset, "a comment")),
+            }
+        }
+    }
+
+    /// Takes everything up to and with `end`, holding nothing.
+    fn pass_until(&mut self, end: &[u8], offset: u64, what: &'static str) -> Step {
+        let finder = memmem::Finder::new(end);
+        loop {
+            let bytes = self.window.bytes();
+            if let Some(at) = finder.find(bytes) {
+                self.take_checked(at + end.len());
+                return Ok(());
+            }
+            let length = bytes.len().saturating_sub(end.len() - 1);
+            self.take_checked(length);
+            if !self.fill()? {
+                return Err(self.unfinished(offset, what));
+            }
+        }
+    }
+
+    fn instruction(&mut self) -> Step {
+        let offset = self.window.offset();
+        let end = self.instruction_end(offset)?;
+        let content = self.window.bytes().get(2..end - 2).unwrap_or_default();
+        let outcome = markup::check_instruction(content);
+        if let Err(fault) = outcome {
+            if fault.code == Code::XmlMisplacedDeclaration {
+                return Err(self.broken(fault.code, offset, || fault.message.into_owned()));
+            }
+            self.fault(fault, offset + 2);
+        }
+        self.take_checked(end);
+        Ok(())
+    }
+
+    /// How long the instruction at the window's front is, with its `<?` and `?>`.
+    fn instruction_end(&mut self, offset: u64) -> Step<usize> {
+        let mut parser = PiParser::default();
+        match self.markup_end(2, |bytes| parser.feed(bytes))? {
+            Some(end) => Ok(end + 1),
+            None => Err(self.unfinished(offset, "a processing instruction")),
+        }
+    }
+
+    fn doctype(&mut self) -> Step {
+        let offset = self.window.offset();
+        let misplaced = self.open.root_seen || self.doctype_seen;
+        self.doctype_seen = true;
+        if misplaced {
+            return Err(self.broken(Code::XmlMalformedDoctype, offset, || {
+                "a DOCTYPE that is not before the root element, once".into()
+            }));
+        }
+        let mut parser = markup::DoctypeParser::default();
+        let Some(end) = self.markup_end(2, |bytes| parser.feed(bytes))? else {
+            return Err(self.unfinished(offset, "a DOCTYPE"));
+        };
+        let content = self.window.bytes().get(9..end).unwrap_or_default();
+        let outcome = markup::check_doctype(content);
+        match outcome {
+            Ok(doctype) => {
+                self.entities_may_be_external = doctype.is_external || doctype.has_subset;
+                if doctype.has_subset {
+                    self.report(Code::XmlInternalSubset, offset, &|| {
+                        "a DOCTYPE with an internal subset".into()
+                    });
+                } else {
+                    self.report(Code::XmlDoctype, offset, &|| "a DOCTYPE".into());
+                }
+            }
+            Err(fault) => self.fault(fault, offset + 9),
+        }
+        self.take_checked(end + 1);
+        Ok(())
+    }
+
+    /// Finds the end of markup from `from` on, holding up to [`MAX_TAG`] bytes of it.
+    ///
+    /// Returns the place of its last byte, or `None` at the end of the document.
+    fn markup_end(
+        &mut self,
+        from: usize,
+        mut feed: impl FnMut(&[u8]) -> Option<usize>,
+    ) -> Step<Option<usize>> {
+        let mut fed = from;
+        loop {
+            let bytes = self.window.bytes();
+            let fresh = bytes.get(fed..).unwrap_or_default();
+            if let Some(at) = feed(fresh) {
+                return Ok(Some(fed + at));
+            }
+            fed = bytes.len().max(fed);
+            if fed > MAX_TAG {
+                let offset = self.window.offset();
+                return Err(self.broken(Code::XmlTagTooLarge, offset, || {
+                    format!("a tag or instruction of more than {MAX_TAG} bytes")
+                }));
+            }
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn fill(&mut self) -> Step<bool> {
+        let more = self.window.fill()?;
+        if self.window.illegal_pending() > MAX_PENDING_ILLEGAL {
+            self.drain_illegal(u64::MAX);
+        }
+        Ok(more)
+    }
+
+    fn end_of_document(&mut self) -> Step {
+        let offset = self.window.offset() + self.window.bytes().len() as u64;
+        if !self.window.bytes().is_empty() {
+            // All that is left is a lone `<`.
+            return Err(self.unfinished(self.window.offset(), "a tag"));
+        }
+        if let Some((name, at)) = self.open.innermost() {
+            let name = markup::shown(name);
+            let message = format!("the document ends with <{name}> open, since byte {at}");
+            return Err(self.broken(Code::XmlTruncated, offset, || message));
+        }
+        if !self.open.root_seen {
+            return Err(self.broken(Code::XmlNoRoot, offset, || "there is no root element".into()));
+        }
+        Ok(())
+    }
+
+    /// Takes bytes, reporting the illegal characters in them.
+    #[inline]
+    fn take_checked(&mut self, length: usize) {
+        self.drain_illegal(self.window.offset() + length as u64);
+        self.window.take(length);
+    }
+
+    #[inline]
+    fn drain_illegal(&mut self, end: u64) {
+        while let Some(illegal) = self.window.next_illegal(end) {
+            self.illegal_character(illegal);
+        }
+    }
+
+    #[cold]
+    fn illegal_character(&mut self, illegal: IllegalCharacter) {
+        match illegal.kind {
+            IllegalKind::NotUtf8(byte) => {
+                self.unsound(Code::XmlInvalidUtf8, illegal.offset, &|| {
+                    format!("byte 0x{byte:02X} is not UTF-8 here")
+                })
+            }
+            IllegalKind::Forbidden(character) => {
+                self.unsound(Code::XmlIllegalCharacter, illegal.offset, &|| {
+                    format!("character U+{:04X} is not allowed in XML", u32::from(character))
+                });
+            }
+        }
+    }
+
+    /// Reports a fault that leaves the structure clear; its place counts from `base`.
+    #[cold]
+    fn fault(&mut self, fault: Fault, base: u64) {
+        if fault.code == Code::XmlUndefinedEntity && self.entities_may_be_external {
+            return;
+        }
+        self.unsound(fault.code, base + fault.at as u64, &|| fault.message.clone().into_owned());
+    }
+
+    /// Reports an error of well-formedness that leaves the structure clear.
+    #[cold]
+    fn unsound(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String) {
+        self.first_error = self.first_error.min(offset);
+        self.report(code, offset, message);
+    }
+
+    /// Reports an error after which the structure is not clear any more.
+    #[cold]
+    fn broken(&mut self, code: Code, offset: u64, message: impl FnOnce() -> String) -> Stop {
+        let end = self.window.offset() + self.window.bytes().len() as u64;
+        self.drain_illegal(offset.min(end));
+        let message = message();
+        self.unsound(code, offset, &|| message.clone());
+        Stop::Broken
+    }
+
+    /// Reports that the document ends within something that began at `offset`.
+    #[cold]
+    fn unfinished(&mut self, offset: u64, what: &str) -> Stop {
+        let end = self.window.offset() + self.window.bytes().len() as u64;
+        self.broken(Code::XmlTruncated, end, || {
+            format!("the document ends within {what} that began at byte {offset}")
+        })
+    }
+}
+
+/// What a handler sees while the window lends it the tag.
+struct Here<'a, R> {
+    window: &'a Window<R>,
+    open: &'a OpenElements,
+    findings: &'a mut Findings,
+    is_sound: bool,
+}
+
+impl<R: Read> Context for Here<'_, R> {
+    fn report(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String) {
+        let (window, open): (&Window<R>, _) = (self.window, self.open);
+        let place = || -> Place { window.place(offset, open.path()) };
+        self.findings.add(code, || (message(), Some(place())));
+    }
+
+    fn is_sound(&self) -> bool {
+        self.is_sound
+    }
+}
+
+/// Whether the document may have ended within `<!--`, `<![CDATA[` or `<!DOCTYPE`.
+fn is_start_of_declaration(bytes: &[u8]) -> bool {
+    ["<!--", "<![CDATA[", "<!DOCTYPE"].iter().any(|whole| whole.as_bytes().starts_with(bytes))
+}
