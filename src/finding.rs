@@ -295,6 +295,14 @@ impl Findings {
         self.add(finding.code, || (finding.message, finding.place));
     }
 
+    /// Adds the findings of `others`, listed and counted as they are.
+    pub fn append(&mut self, others: Self) {
+        self.listed.extend(others.listed);
+        for (code, count) in others.counts {
+            *self.counts.entry(code).or_default() += count;
+        }
+    }
+
     /// Puts the listed findings in the order of their places, those without one last.
     pub fn sort(&mut self) {
         self.listed

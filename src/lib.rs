@@ -1,6 +1,23 @@
 //! Validates test result files of any size in one streaming pass, and uploads them to Buildkite
-//! Test Engine in constant memory. See `docs/architecture.md` for the map.
+//! Test Engine in constant memory.
+//!
+//! The way of the data, each part knowing only what is before it:
+//! [`input`] → [`spool`] → [`scan`] → [`plan`] → [`deliver`] → [`report`].
+//! [`run`] goes the whole way. The library never prints and never exits: it returns values and
+//! tells its progress to a [`progress::Observer`].
 
+pub mod cli;
+pub mod config;
+pub mod deliver;
 pub mod finding;
 pub mod format;
+pub mod input;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod run;
+pub mod run_env;
 pub mod scan;
+pub mod spool;
+pub mod tags;
+pub mod token;

@@ -1,1 +1,113 @@
-fn main() {}
+//! The command: parses, runs, renders, exits.
+
+mod display;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bktec_upload::cli::{Cli, ReportKind};
+use bktec_upload::config::Config;
+use bktec_upload::report::{Report, json, text};
+use bktec_upload::run::run;
+use clap::Parser;
+use display::Display;
+use tokio_util::sync::CancellationToken;
+
+/// The exit code of a mistake in the command line or the environment.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = |name: &str| std::env::var(name).ok();
+    let config = match Config::resolve(cli, &environment) {
+        Ok(config) => config,
+        Err(error) => {
+            display::error(&error.to_string());
+            return ExitCode::from(USAGE);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            display::error(&format!("failed to start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let display = Arc::new(Display::new(&config));
+    display.banner();
+    let report = runtime.block_on(interruptible(&config, &display));
+    display.finish();
+    // A thread that still reads from a pipe is not waited for.
+    runtime.shutdown_background();
+    match render(&report, &config) {
+        Ok(()) => ExitCode::from(report.exit_code()),
+        // Who reads only the beginning of the report does not change what happened.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::from(report.exit_code())
+        }
+        Err(error) => {
+            display::error(&format!("failed to write the report: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs until the end or a signal; a signal breaks off what is in flight, and is reported.
+async fn interruptible(config: &Config, display: &Arc<Display>) -> Report {
+    let interrupted = CancellationToken::new();
+    let running = run(config, Arc::clone(display) as _, interrupted.clone());
+    tokio::pin!(running);
+    tokio::select! {
+        report = &mut running => report,
+        signal = signal() => {
+            interrupted.cancel();
+            let mut report = running.await;
+            report.signal = Some(signal);
+            report
+        }
+    }
+}
+
+/// Waits for a signal to end, and gives its number.
+#[cfg(unix)]
+async fn signal() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = async |kind: SignalKind, number: u8| {
+        if let Ok(mut signals) = signal(kind)
+            && signals.recv().await.is_some()
+        {
+            return number;
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        number = wait(SignalKind::hangup(), 1) => number,
+        number = wait(SignalKind::interrupt(), 2) => number,
+        number = wait(SignalKind::terminate(), 15) => number,
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() -> u8 {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => 2,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn render(report: &Report, config: &Config) -> io::Result<()> {
+    let stdout = io::stdout().lock();
+    let is_terminal = stdout.is_terminal();
+    let mut out = io::BufWriter::new(stdout);
+    match config.output.report {
+        ReportKind::Json => json::write(report, &mut out)?,
+        ReportKind::Text => {
+            let coloured = display::is_coloured(config.output, is_terminal);
+            let palette =
+                if coloured { text::Palette::coloured() } else { text::Palette::default() };
+            text::write(report, palette, &mut out)?;
+        }
+    }
+    out.flush()
+}

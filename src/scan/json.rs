@@ -14,7 +14,7 @@ use memchr::memmem;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
-use super::window::{Charset, IllegalKind, Window};
+use super::window::{Charset, Extent, IllegalKind, Window};
 use crate::finding::{Code, Findings};
 
 /// The longest value that is held: one record, or one value beside the results. In bytes.
@@ -68,14 +68,14 @@ impl<'f, R: Read> Cursor<'f, R> {
 
     /// Walks the whole document: `root` takes its one value.
     ///
-    /// Returns how many bytes were read.
+    /// Returns how much was read.
     ///
     /// # Errors
     /// What reading the source gives. What is wrong with the document is a finding.
-    pub fn document(mut self, root: impl FnOnce(&mut Self) -> Step) -> io::Result<u64> {
+    pub fn document(mut self, root: impl FnOnce(&mut Self) -> Step) -> io::Result<Extent> {
         let walked = self.start().and_then(|()| root(&mut self)).and_then(|()| self.end());
         match walked {
-            Ok(()) | Err(Stop::Broken) => Ok(self.window.offset()),
+            Ok(()) | Err(Stop::Broken) => Ok(self.window.extent()),
             Err(Stop::Io(error)) => Err(error),
         }
     }
@@ -243,7 +243,10 @@ impl<'f, R: Read> Cursor<'f, R> {
                     let lone = bytes.get(..length).and_then(lone_surrogate);
                     return self.checked(value, length, lone);
                 }
-                Some(Err(error)) if error.classify() != Category::Eof => {
+                Some(Err(error))
+                    if error.classify() != Category::Eof
+                        && (self.window.at_eof() || !is_at_end(bytes, &error)) =>
+                {
                     let at = error_offset(bytes, &error);
                     Some(if is_about_surrogates(&error) {
                         let escape =
@@ -367,6 +370,13 @@ impl<'f, R: Read> Cursor<'f, R> {
     }
 }
 
+/// Whether the error may be the window's: serde_json calls a number that ends with its point or its
+/// sign invalid, not cut off.
+fn is_at_end(bytes: &[u8], error: &serde_json::Error) -> bool {
+    const TOKEN: usize = 16;
+    error_offset(bytes, error) + TOKEN >= bytes.len()
+}
+
 /// serde_json has no kind for it: only its message tells.
 fn is_about_surrogates(error: &serde_json::Error) -> bool {
     let message = error.to_string();
@@ -435,7 +445,17 @@ fn escaped_unit(value: &[u8], at: usize) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn walk(text: &[u8]) -> Vec<(Code, u64)> {
+    /// Gives a byte at a time, so that everything is cut everywhere.
+    struct Slowly<'a>(&'a [u8]);
+
+    impl Read for Slowly<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = buffer.len().min(1);
+            self.0.read(&mut buffer[..count])
+        }
+    }
+
+    fn walk(text: impl Read) -> Vec<(Code, u64)> {
         let mut findings = Findings::default();
         let cursor = Cursor::new(text, &mut findings);
         cursor.document(|cursor| cursor.array(Cursor::skip)).unwrap();
@@ -462,17 +482,20 @@ mod tests {
             (b"[] []", &[(JsonTrailingContent, 3)]),
             (b"\xEF\xBB\xBF[]", &[(JsonByteOrderMark, 0)]),
             (b"[tru]", &[(JsonSyntax, 4)]),
+            (b"[-1.5e+3, 0.25, -0, 12E-2, true, null, \"\\u00e9\\n\"]", &[]),
+            (b"[1.]", &[(JsonSyntax, 3)]),
         ];
         for (text, expected) in cases {
-            assert_eq!(walk(text), *expected, "{:?}", String::from_utf8_lossy(text));
+            assert_eq!(walk(*text), *expected, "{:?}", String::from_utf8_lossy(text));
+            assert_eq!(walk(Slowly(text)), *expected, "{:?}", String::from_utf8_lossy(text));
         }
     }
 
     #[test]
     fn refuses_a_value_beyond_the_limit_without_holding_more() {
         let long = [b"[\"".as_slice(), &vec![b'a'; 3 * MAX_VALUE], b"\"]"].concat();
-        assert_eq!(walk(&long), [(Code::JsonValueTooLarge, 1)]);
+        assert_eq!(walk(long.as_slice()), [(Code::JsonValueTooLarge, 1)]);
         let fits = [b"[\"".as_slice(), &vec![b'a'; MAX_VALUE / 2], b"\"]"].concat();
-        assert_eq!(walk(&fits), []);
+        assert_eq!(walk(fits.as_slice()), []);
     }
 }

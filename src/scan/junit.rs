@@ -18,12 +18,12 @@ use crate::finding::{Code, Finding, Findings, Severity};
 pub fn scan(source: impl Read) -> io::Result<Scan> {
     let mut findings = Findings::default();
     let mut junit = Junit::default();
-    let bytes = Lexer::new(source, &mut findings).run(&mut junit)?;
+    let extent = Lexer::new(source, &mut findings).run(&mut junit)?;
     if junit.counts.results == 0 && findings.count(Severity::Error) == 0 {
         findings.push(Finding::of_file(Code::ResultsNone, "the file holds no <testcase>"));
     }
     findings.sort();
-    Ok(Scan { counts: junit.counts, findings, bytes })
+    Ok(Scan { counts: junit.counts, findings, extent })
 }
 
 /// What an element means for the results.

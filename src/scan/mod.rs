@@ -16,14 +16,18 @@ use std::io::{self, Read};
 
 use crate::finding::Findings;
 use crate::format::Format;
+pub use window::Extent;
 
 /// How many results a file holds, and how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
     /// All results. In a document that breaks off or is not well-formed: those before the error.
     pub results: u64,
+    /// Those that failed.
     pub failures: u64,
+    /// Those that broke off with an error.
     pub errors: u64,
+    /// Those that did not run.
     pub skipped: u64,
 }
 
@@ -33,8 +37,8 @@ pub struct Scan {
     pub counts: Counts,
     /// What is wrong, in the order of the file.
     pub findings: Findings,
-    /// How many bytes were read.
-    pub bytes: u64,
+    /// How much was read.
+    pub extent: Extent,
 }
 
 /// Scans a result file, given as UTF-8 from its start.

@@ -141,13 +141,13 @@ fn scan<S: Read>(
 ) -> io::Result<Scan> {
     let mut findings = Findings::default();
     let mut counts = Counts::default();
-    let bytes = Cursor::new(source, &mut findings).document(|cursor| walk(cursor, &mut counts))?;
+    let extent = Cursor::new(source, &mut findings).document(|cursor| walk(cursor, &mut counts))?;
     if counts.results == 0 && findings.count(Severity::Error) == 0 {
         findings
             .push(Finding::of_file(Code::ResultsNone, "the file holds no result of its format"));
     }
     findings.sort();
-    Ok(Scan { counts, findings, bytes })
+    Ok(Scan { counts, findings, extent })
 }
 
 /// Walks an object for the value of one key, which must be there.

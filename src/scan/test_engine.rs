@@ -22,7 +22,7 @@ const FAULTS_PER_RECORD: usize = 8;
 pub fn scan(source: impl Read) -> io::Result<Scan> {
     let mut findings = Findings::default();
     let mut counts = Counts::default();
-    let bytes = Cursor::new(source, &mut findings).document(|cursor| {
+    let extent = Cursor::new(source, &mut findings).document(|cursor| {
         cursor.array(|cursor| {
             let Parsed { value: Of(record), offset } = cursor.value::<Of<Record>>()?;
             if cursor.is_sound() {
@@ -43,7 +43,7 @@ pub fn scan(source: impl Read) -> io::Result<Scan> {
         findings.push(Finding::of_file(Code::ResultsNone, "the array holds no record"));
     }
     findings.sort();
-    Ok(Scan { counts, findings, bytes })
+    Ok(Scan { counts, findings, extent })
 }
 
 /// What is wrong with a record.

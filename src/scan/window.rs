@@ -41,6 +41,13 @@ pub enum IllegalKind {
     Forbidden(char),
 }
 
+/// How much of a document was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    pub bytes: u64,
+    pub lines: u64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Window<R> {
@@ -158,6 +165,13 @@ impl<R: Read> Window<R> {
             None => self.line_start,
         };
         Place { offset, line, column: offset.saturating_sub(line_start) + 1, path }
+    }
+
+    /// How much was taken: bytes, and the lines they are on.
+    pub fn extent(&self) -> Extent {
+        let bytes = self.offset();
+        let last = self.place(bytes.saturating_sub(1), String::new());
+        Extent { bytes, lines: if bytes == 0 { 0 } else { last.line } }
     }
 
     /// The next illegal character before `offset`, each once and in order.

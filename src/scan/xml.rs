@@ -15,7 +15,7 @@ use memchr::{memchr, memchr2, memmem, memrchr};
 use quick_xml::parser::{ElementParser, Parser as _, PiParser};
 
 use super::markup::{self, Attribute, Fault, Spans};
-use super::window::{Charset, IllegalCharacter, IllegalKind, Window};
+use super::window::{Charset, Extent, IllegalCharacter, IllegalKind, Window};
 use crate::finding::{Code, Findings, Place};
 
 /// The longest tag, comment delimiter or instruction that is taken, in bytes.
@@ -217,13 +217,13 @@ impl<'f, R: Read> Lexer<'f, R> {
 
     /// Reads the document to its end, or to where its structure breaks.
     ///
-    /// Returns how many bytes were read.
+    /// Returns how much was read.
     ///
     /// # Errors
     /// What reading the source gives. What is wrong with the document is a finding.
-    pub fn run(mut self, handler: &mut impl Handler) -> io::Result<u64> {
+    pub fn run(mut self, handler: &mut impl Handler) -> io::Result<Extent> {
         match self.document(handler) {
-            Ok(()) | Err(Stop::Broken) => Ok(self.window.offset()),
+            Ok(()) | Err(Stop::Broken) => Ok(self.window.extent()),
             Err(Stop::Io(error)) => Err(error),
         }
     }

@@ -1,0 +1,163 @@
+//! The report: what was found, planned, sent and accepted. The exit code follows from it, and from
+//! nothing else.
+
+pub mod json;
+pub mod text;
+
+use crate::config::{Checks, Config, Mode};
+use crate::deliver::{Cause, Delivered, Outcome};
+use crate::finding::{Code, Findings};
+use crate::format::Format;
+use crate::plan::Upload;
+use crate::scan::Counts;
+
+/// What a run was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunMode {
+    Validate,
+    Upload,
+}
+
+/// The account of a run.
+#[derive(Debug)]
+pub struct Report {
+    pub mode: RunMode,
+    pub checks: Checks,
+    /// One for each input, in their order.
+    pub files: Vec<FileReport>,
+    /// One for each planned upload, in the plan's order.
+    pub uploads: Vec<UploadReport>,
+    pub run: Option<RunReport>,
+    /// What failed unexpectedly, if something did.
+    pub failure: Option<String>,
+    /// The signal that ended the run.
+    pub signal: Option<u8>,
+}
+
+/// The account of one input.
+#[derive(Debug)]
+pub struct FileReport {
+    /// As it was given.
+    pub path: String,
+    pub format: Option<Format>,
+    pub bytes: u64,
+    pub counts: Counts,
+    /// Whether it may be sent.
+    pub is_valid: bool,
+    pub findings: Findings,
+}
+
+/// The account of one upload.
+#[derive(Debug)]
+pub struct UploadReport {
+    pub upload: Upload,
+    pub delivered: Delivered,
+    pub warnings: Vec<String>,
+}
+
+/// The run that the service groups the uploads into.
+#[derive(Debug, serde::Serialize)]
+pub struct RunReport {
+    pub key: String,
+    pub url: Option<String>,
+}
+
+/// Sums over a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Totals {
+    pub files: u64,
+    #[serde(flatten)]
+    pub counts: Counts,
+    pub bytes: u64,
+    pub uploads: u64,
+    pub accepted: u64,
+    pub queued: u64,
+    pub service_skipped: u64,
+}
+
+impl Report {
+    /// An empty report of a run.
+    #[must_use]
+    pub const fn new(config: &Config) -> Self {
+        let mode = match config.mode {
+            Mode::Validate => RunMode::Validate,
+            Mode::Upload(_) => RunMode::Upload,
+        };
+        Self {
+            mode,
+            checks: config.checks,
+            files: Vec::new(),
+            uploads: Vec::new(),
+            run: None,
+            failure: None,
+            signal: None,
+        }
+    }
+
+    /// Whether the checks let anything be sent.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        let mut valid = self.files.iter().map(|file| file.is_valid);
+        if self.checks.skip_invalid { valid.any(|valid| valid) } else { valid.all(|valid| valid) }
+    }
+
+    /// The sums.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            files: self.files.len() as u64,
+            uploads: self.uploads.len() as u64,
+            ..Totals::default()
+        };
+        for file in &self.files {
+            totals.counts.results += file.counts.results;
+            totals.counts.failures += file.counts.failures;
+            totals.counts.errors += file.counts.errors;
+            totals.counts.skipped += file.counts.skipped;
+            totals.bytes += file.bytes;
+        }
+        for upload in &self.uploads {
+            totals.accepted += u64::from(upload.delivered.outcome == Outcome::Accepted);
+            if let Some(answer) = &upload.delivered.answer {
+                totals.queued += answer.queued.unwrap_or(0);
+                totals.service_skipped += answer.skipped.unwrap_or(0);
+            }
+        }
+        totals
+    }
+
+    /// The exit code, as the help documents it.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if let Some(signal) = self.signal {
+            return signal.saturating_add(128);
+        }
+        if self.failure.is_some() {
+            return 1;
+        }
+        let is_missing =
+            |file: &FileReport| file.findings.counts().contains_key(&Code::InputNotFound);
+        if self.files.iter().all(is_missing) {
+            return 11;
+        }
+        let rejected = self.files.iter().any(|file| !file.is_valid);
+        let checked = if rejected { 10 } else { 0 };
+        if self.uploads.is_empty() {
+            return checked;
+        }
+        let causes: Vec<Cause> =
+            self.uploads.iter().filter_map(|upload| upload.delivered.cause).collect();
+        if causes.is_empty() {
+            checked
+        } else if causes.len() < self.uploads.len() {
+            23
+        } else if causes.contains(&Cause::Token) {
+            20
+        } else if causes.contains(&Cause::Upload) {
+            21
+        } else {
+            22
+        }
+    }
+}

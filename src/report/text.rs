@@ -1,0 +1,247 @@
+//! The report for people: findings in the way of compilers, then what was sent.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{HumanBytes, HumanCount};
+
+use super::{FileReport, Report, RunMode, Totals, UploadReport};
+use crate::deliver::Outcome;
+use crate::finding::{Finding, LISTED_PER_CODE, Severity};
+
+/// How many valid files are listed one by one; of more, only the sum is shown.
+const LISTED_FILES: usize = 20;
+
+/// The styles of a report; all plain where colours are off.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Palette {
+    pub good: Style,
+    pub bad: Style,
+    pub warning: Style,
+    pub strong: Style,
+    pub dim: Style,
+}
+
+impl Palette {
+    /// Colours as compilers use them.
+    #[must_use]
+    pub const fn coloured() -> Self {
+        Self {
+            good: AnsiColor::Green.on_default(),
+            bad: AnsiColor::Red.on_default().bold(),
+            warning: AnsiColor::Yellow.on_default().bold(),
+            strong: Style::new().bold(),
+            dim: Style::new().dimmed(),
+        }
+    }
+}
+
+/// Writes the report.
+///
+/// # Errors
+/// What writing gives.
+pub fn write(report: &Report, palette: Palette, out: &mut impl Write) -> io::Result<()> {
+    Writer { palette, out }.report(report)
+}
+
+struct Writer<'a, W> {
+    palette: Palette,
+    out: &'a mut W,
+}
+
+impl<W: Write> Writer<'_, W> {
+    fn report(&mut self, report: &Report) -> io::Result<()> {
+        let quiet_files = report.files.iter().filter(|file| file.findings.is_empty()).count();
+        for file in &report.files {
+            if !file.findings.is_empty() || quiet_files <= LISTED_FILES {
+                self.file(file)?;
+            }
+        }
+        let totals = report.totals();
+        if report.files.len() > 1 {
+            let valid = report.files.iter().filter(|file| file.is_valid).count();
+            writeln!(
+                self.out,
+                "{} of {} files valid: {}",
+                count(valid as u64),
+                count(totals.files),
+                results(&totals)
+            )?;
+        }
+        for upload in &report.uploads {
+            self.upload(upload, report)?;
+        }
+        self.summary(report, &totals)
+    }
+
+    fn file(&mut self, file: &FileReport) -> io::Result<()> {
+        let Palette { good, bad, strong, dim, .. } = self.palette;
+        let (style, verdict) = if file.is_valid { (good, "valid") } else { (bad, "rejected") };
+        write!(self.out, "{style}{verdict}{style:#} {strong}{}{strong:#}", printable(&file.path))?;
+        if let Some(format) = file.format {
+            let counts = &file.counts;
+            let before = if file.is_valid { "" } else { " before the first error" };
+            write!(
+                self.out,
+                " {dim}({format}, {}){dim:#} {} results",
+                HumanBytes(file.bytes),
+                count(counts.results)
+            )?;
+            let kinds = [
+                (counts.failures, "failed"),
+                (counts.errors, "errors"),
+                (counts.skipped, "skipped"),
+            ];
+            let kinds: Vec<_> = kinds
+                .iter()
+                .filter(|(n, _)| *n > 0)
+                .map(|(n, kind)| format!("{} {kind}", count(*n)))
+                .collect();
+            if !kinds.is_empty() {
+                write!(self.out, ", {}", kinds.join(", "))?;
+            }
+            if file.findings.count(Severity::Error) > 0 {
+                write!(self.out, "{before}")?;
+            }
+        }
+        writeln!(self.out)?;
+        let mut explained = BTreeSet::new();
+        for finding in file.findings.listed() {
+            self.finding(file, finding, explained.insert(finding.code))?;
+        }
+        for (code, total) in file.findings.counts() {
+            if let Some(more) = total.checked_sub(LISTED_PER_CODE).filter(|more| *more > 0) {
+                writeln!(
+                    self.out,
+                    "  {}: … and {} more [{code}]",
+                    printable(&file.path),
+                    count(more)
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finding(
+        &mut self,
+        file: &FileReport,
+        finding: &Finding,
+        with_advice: bool,
+    ) -> io::Result<()> {
+        let Palette { bad, warning, dim, strong, .. } = self.palette;
+        let severity = finding.code.severity();
+        let style = match severity {
+            Severity::Error => bad,
+            Severity::Warning => warning,
+        };
+        write!(self.out, "  {strong}{}", printable(&file.path))?;
+        if let Some(place) = &finding.place {
+            write!(self.out, ":{}:{}", place.line, place.column)?;
+        }
+        let word = severity.as_str();
+        let message = printable(&finding.message);
+        writeln!(
+            self.out,
+            ":{strong:#} {style}{word}{style:#}: {message} {dim}[{}]{dim:#}",
+            finding.code
+        )?;
+        if let Some(place) = &finding.place {
+            let path = if place.path.is_empty() {
+                String::new()
+            } else {
+                format!(", in {}", printable(&place.path))
+            };
+            writeln!(self.out, "      {dim}at byte {}{path}{dim:#}", place.offset)?;
+        }
+        if with_advice {
+            writeln!(self.out, "      help: {}", finding.code.advice())?;
+        }
+        Ok(())
+    }
+
+    /// An upload that is worth a word of its own.
+    fn upload(&mut self, report: &UploadReport, run: &Report) -> io::Result<()> {
+        let Palette { bad, warning, .. } = self.palette;
+        let UploadReport { upload, delivered, warnings } = report;
+        let sources: Vec<_> = upload
+            .sources
+            .iter()
+            .take(3)
+            .map(|source| {
+                run.files.get(source.file).map_or_else(String::new, |file| printable(&file.path))
+            })
+            .collect();
+        let name = format!(
+            "upload {} of {} ({})",
+            upload.index + 1,
+            run.uploads.len(),
+            sources.join(", ")
+        );
+        let outcome = match delivered.outcome {
+            Outcome::Accepted => None,
+            Outcome::Refused => Some("refused"),
+            Outcome::NotSent => Some("not sent"),
+            Outcome::Unknown => Some("sent, but not answered: it may have arrived"),
+        };
+        if let Some(outcome) = outcome {
+            let reason = delivered.reason.as_deref().unwrap_or_default();
+            writeln!(self.out, "{bad}{outcome}{bad:#}: {name}: {}", printable(reason))?;
+        }
+        for text in warnings {
+            writeln!(self.out, "{warning}warning{warning:#}: {name}: {}", printable(text))?;
+        }
+        Ok(())
+    }
+
+    fn summary(&mut self, report: &Report, totals: &Totals) -> io::Result<()> {
+        let Palette { good, bad, strong, .. } = self.palette;
+        if let Some(failure) = &report.failure {
+            return writeln!(self.out, "{bad}failed{bad:#}: {failure}");
+        }
+        if report.signal.is_some() {
+            writeln!(self.out, "{bad}interrupted{bad:#}")?;
+        }
+        if report.uploads.is_empty() {
+            if report.mode == RunMode::Upload && report.signal.is_none() {
+                writeln!(self.out, "{bad}nothing was sent{bad:#}")?;
+            }
+            return Ok(());
+        }
+        let style = if totals.accepted == totals.uploads { good } else { bad };
+        let sent: u64 = report
+            .uploads
+            .iter()
+            .filter(|u| u.delivered.outcome == Outcome::Accepted)
+            .map(|u| u.upload.results)
+            .sum();
+        writeln!(
+            self.out,
+            "{style}accepted{style:#} {} of {} uploads, {} of {} results",
+            count(totals.accepted),
+            count(totals.uploads),
+            count(sent),
+            count(report.uploads.iter().map(|u| u.upload.results).sum()),
+        )?;
+        if let Some(run) = &report.run {
+            match &run.url {
+                Some(url) => writeln!(self.out, "run: {strong}{}{strong:#}", printable(url))?,
+                None => writeln!(self.out, "run key: {}", printable(&run.key))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn results(totals: &Totals) -> String {
+    format!("{} results in {}", count(totals.counts.results), HumanBytes(totals.bytes))
+}
+
+fn count(number: u64) -> HumanCount {
+    HumanCount(number)
+}
+
+/// Text from outside for a terminal: control characters are made visible, not obeyed.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}

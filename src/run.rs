@@ -1,0 +1,283 @@
+//! A run, from its configuration to its report.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Delivery, Mode};
+use crate::deliver::{self, Delivered, Outcome};
+use crate::finding::{Code, Finding, Findings, Severity};
+use crate::format::{Format, HEAD};
+use crate::input::{self, Input, ReadError};
+use crate::plan::{self, MAX_RESULTS, PlannedFile, Upload};
+use crate::progress::{Event, Observer, Phase};
+use crate::report::{FileReport, Report, RunReport, UploadReport};
+use crate::scan::{self, Counts, Extent, Scan};
+use crate::spool::{Region, Spool};
+
+/// An input after the checks.
+struct Checked {
+    input: Input,
+    format: Option<Format>,
+    /// Where it is in the spool, if it could be read.
+    region: Option<Region>,
+    scan: Scan,
+}
+
+/// Goes the whole way: reads and checks all inputs, then sends them if all is well.
+///
+/// Whatever happens is in the report, and the exit code follows from it. `interrupted` ends the
+/// run early; the report then says what was done by then.
+pub async fn run(
+    config: &Config,
+    observer: Arc<dyn Observer>,
+    interrupted: CancellationToken,
+) -> Report {
+    let mut report = Report::new(config);
+    let checking = {
+        let (config, observer) = (config.clone(), Arc::clone(&observer));
+        tokio::task::spawn_blocking(move || check(&config, &*observer))
+    };
+    let checked = tokio::select! {
+        checked = checking => checked,
+        () = interrupted.cancelled() => return report,
+    };
+    let checked = match checked {
+        Ok(Ok(checked)) => checked,
+        Ok(Err(error)) => {
+            report.failure = Some(error);
+            return report;
+        }
+        Err(error) => {
+            report.failure = Some(format!("the checks broke off: {error}"));
+            return report;
+        }
+    };
+    report.files = checked.iter().map(|file| file_report(file, config)).collect();
+    if let Mode::Upload(delivery) = &config.mode
+        && report.may_send()
+    {
+        send(delivery, &checked, &mut report, observer, interrupted).await;
+    }
+    report
+}
+
+/// Reads all inputs into a spool, then scans them.
+fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, String> {
+    let mut spool = Spool::create_in(&config.temp_folder)
+        .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+    let lengths: Option<Vec<u64>> = config.inputs.iter().map(Input::length_hint).collect();
+    let bytes = lengths.map(|lengths| lengths.iter().sum());
+    observer.event(&Event::Begin { phase: Phase::Reading, bytes });
+    let mut files = Vec::with_capacity(config.inputs.len());
+    for input in &config.inputs {
+        files.push(read(input, &mut spool, config, observer)?);
+    }
+    observer.event(&Event::End);
+    let bytes = files.iter().filter_map(|file| file.region.as_ref()).map(Region::length).sum();
+    observer.event(&Event::Begin { phase: Phase::Checking, bytes: Some(bytes) });
+    for file in &mut files {
+        scan_file(file, observer).map_err(|error| spool_failure(&config.temp_folder, &error))?;
+    }
+    observer.event(&Event::End);
+    Ok(files)
+}
+
+fn spool_failure(folder: &Path, error: &io::Error) -> String {
+    format!(
+        "failed to keep a copy of the input in {}: {error}; set TMPDIR to a folder with more room",
+        folder.display()
+    )
+}
+
+fn read(
+    input: &Input,
+    spool: &mut Spool,
+    config: &Config,
+    observer: &dyn Observer,
+) -> Result<Checked, String> {
+    let read = input::read(input, spool, |bytes| observer.event(&Event::Advance { bytes }));
+    let mut findings = Findings::default();
+    let mut format = None;
+    let mut region = None;
+    match read {
+        Ok((read, changed)) => {
+            if let Some(changed) = changed {
+                findings.push(changed);
+            }
+            let mut head = Vec::new();
+            read.reader()
+                .take(HEAD as u64)
+                .read_to_end(&mut head)
+                .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+            format = config.format.or_else(|| Format::detect(input.path(), &head));
+            match format {
+                Some(format) => {
+                    let name = input.name();
+                    observer.event(&Event::Note(&format!("{name}: format {format}")));
+                }
+                None if head.is_empty() => {
+                    findings.push(Finding::of_file(Code::InputEmpty, "the file is empty"));
+                }
+                None => {
+                    let message = "neither the name nor the content tells the format";
+                    findings.push(Finding::of_file(Code::InputUnknownFormat, message));
+                }
+            }
+            region = Some(read);
+        }
+        Err(ReadError::Input(finding)) => findings.push(finding),
+        Err(ReadError::Spool(error)) => return Err(spool_failure(&config.temp_folder, &error)),
+    }
+    let extent = Extent { bytes: region.as_ref().map_or(0, Region::length), lines: 0 };
+    let scan = Scan { counts: Counts::default(), findings, extent };
+    Ok(Checked { input: input.clone(), format, region, scan })
+}
+
+fn scan_file(file: &mut Checked, observer: &dyn Observer) -> io::Result<()> {
+    let (Some(format), Some(region)) = (file.format, &file.region) else { return Ok(()) };
+    let source = Observed { reader: region.reader(), observer };
+    let mut scan = scan::scan(format, source)?;
+    // What was found while it was read stands before what is in it.
+    let mut findings = std::mem::take(&mut file.scan.findings);
+    findings.append(std::mem::take(&mut scan.findings));
+    if scan.counts.results > MAX_RESULTS {
+        let results = scan.counts.results;
+        let message = format!("{results} results in one upload: the service takes {MAX_RESULTS}");
+        findings.push(Finding::of_file(Code::ResultsOverLimit, message));
+    }
+    file.scan = Scan { findings, ..scan };
+    Ok(())
+}
+
+/// Tells how far a reader is.
+struct Observed<'a, R> {
+    reader: R,
+    observer: &'a dyn Observer,
+}
+
+impl<R: Read> Read for Observed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.observer.event(&Event::Advance { bytes: count as u64 });
+        Ok(count)
+    }
+}
+
+fn file_report(file: &Checked, config: &Config) -> FileReport {
+    let findings = &file.scan.findings;
+    let rejects = if config.checks.strict {
+        !findings.is_empty()
+    } else {
+        findings.count(Severity::Error) > 0
+    };
+    FileReport {
+        path: file.input.name(),
+        format: file.format,
+        bytes: file.region.as_ref().map_or(0, Region::length),
+        counts: file.scan.counts,
+        is_valid: !rejects,
+        findings: findings.clone(),
+    }
+}
+
+async fn send(
+    delivery: &Delivery,
+    checked: &[Checked],
+    report: &mut Report,
+    observer: Arc<dyn Observer>,
+    interrupted: CancellationToken,
+) {
+    let files: Vec<PlannedFile<'_>> = checked
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| report.files.get(*index).is_some_and(|file| file.is_valid))
+        .filter_map(|(index, file)| {
+            let (format, region) = (file.format?, file.region.as_ref()?);
+            let file_name = sent_name(file.input.path(), format);
+            Some(PlannedFile { index, file_name, format, region, scan: &file.scan })
+        })
+        .collect();
+    let uploads = plan::plan(&files);
+    report.run = Some(RunReport { key: delivery.run_env.key().to_owned(), url: None });
+    let note = format!("uploading to {} with run key {}", delivery.url, delivery.run_env.key());
+    observer.event(&Event::Note(&note));
+    let bytes = uploads.iter().map(Upload::length).sum();
+    observer.event(&Event::Begin { phase: Phase::Sending, bytes: Some(bytes) });
+    let delivered = deliver::deliver(delivery, &uploads, Arc::clone(&observer), interrupted).await;
+    observer.event(&Event::End);
+    let delivered = match delivered {
+        Ok(delivered) => delivered,
+        Err(error) => {
+            report.failure = Some(error.to_string());
+            return;
+        }
+    };
+    for (upload, delivered) in uploads.into_iter().zip(delivered) {
+        let warnings = warnings(&upload, &delivered);
+        for warning in &warnings {
+            observer.event(&Event::Warning(&format!("upload {}: {warning}", upload.index + 1)));
+        }
+        report.uploads.push(UploadReport { upload, delivered, warnings });
+    }
+    let run_url =
+        report.uploads.iter().find_map(|upload| upload.delivered.answer.as_ref()?.run_url.clone());
+    if let Some(run) = &mut report.run {
+        run.url = run_url;
+    }
+}
+
+/// The name that a file is sent under: without its folders, and without what a header cannot hold.
+fn sent_name(path: Option<&Path>, format: Format) -> String {
+    let name = path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let name = name.unwrap_or_else(|| format!("stdin.{}", format.extension()));
+    let is_harmless = |c: char| !c.is_control() && !matches!(c, '"' | '\\' | '/');
+    name.chars().map(|c| if is_harmless(c) { c } else { '_' }).collect()
+}
+
+/// What the account of an accepted upload leaves to be said.
+fn warnings(upload: &Upload, delivered: &Delivered) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if delivered.outcome != Outcome::Accepted {
+        return warnings;
+    }
+    let sent = upload.results;
+    match &delivered.answer {
+        None => warnings.push("the service accepted the upload with an answer that is not JSON: its counts are unknown".to_owned()),
+        Some(answer) => {
+            let (queued, skipped) = (answer.queued, answer.skipped.unwrap_or(0));
+            if skipped > 0 {
+                let why = if answer.errors.is_empty() { String::new() } else { format!(": {}", answer.errors.join("; ")) };
+                warnings.push(format!("the service skipped {skipped} of {sent} results{why}"));
+            }
+            match queued {
+                None => warnings.push("the service did not say how many results it queued".to_owned()),
+                Some(queued) if queued.saturating_add(skipped) != sent => warnings.push(format!(
+                    "the service accounts for {} of {sent} results: {queued} queued, {skipped} skipped",
+                    queued.saturating_add(skipped)
+                )),
+                Some(_) => {}
+            }
+        }
+    }
+    if delivered.may_be_doubled {
+        warnings.push("an earlier attempt was sent whole and not answered: the service may hold these results twice".to_owned());
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_in_the_upload_has_no_folders_and_breaks_no_header() {
+        let name = |path: &str| sent_name(Some(Path::new(path)), Format::Junit);
+        assert_eq!(name("/a/b/c.xml"), "c.xml");
+        assert_eq!(name("ü \"x\"\r\n\\.xml"), "ü _x_____.xml");
+        assert_eq!(sent_name(None, Format::JestJson), "stdin.json");
+        assert_eq!(sent_name(Some(Path::new("..")), Format::Junit), "stdin.xml");
+    }
+}
