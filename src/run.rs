@@ -276,7 +276,7 @@ mod tests {
     fn the_name_in_the_upload_has_no_folders_and_breaks_no_header() {
         let name = |path: &str| sent_name(Some(Path::new(path)), Format::Junit);
         assert_eq!(name("/a/b/c.xml"), "c.xml");
-        assert_eq!(name("ü \"x\"\r\n\\.xml"), "ü _x_____.xml");
+        assert_eq!(name("ü \"x\"\r\n\\.xml"), "ü _x____.xml");
         assert_eq!(sent_name(None, Format::JestJson), "stdin.json");
         assert_eq!(sent_name(Some(Path::new("..")), Format::Junit), "stdin.xml");
     }

@@ -266,10 +266,11 @@ impl<'f, R: Read> Cursor<'f, R> {
                     format!("a value of more than {MAX_VALUE} bytes")
                 }));
             }
-            // Parsing anew from the value's start pays, as the window doubles each time.
-            if !self.window.fill()? && is_whole {
+            if self.window.at_eof() {
                 return Err(self.truncated());
             }
+            // Parsing anew from the value's start pays, as the window doubles each time.
+            self.window.fill()?;
         }
     }
 
