@@ -203,8 +203,9 @@ fn delivery(cli: Cli, env: &Environment<'_>) -> Result<Delivery, ConfigError> {
 /// Checks that the token would go to the host that was meant, and only over TLS or loopback.
 fn upload_url(text: &str) -> Result<Url, ConfigError> {
     let refuse = |reason: &str| {
-        // What stands before an @ may be a password.
-        let shown = text.rsplit_once('@').map_or(text, |(_, host)| host);
+        // What stands before an @ may be a password, and a query may hold a token.
+        let shown = text.split(['?', '#']).next().unwrap_or_default();
+        let shown = shown.rsplit_once('@').map_or(shown, |(_, host)| host);
         ConfigError::Url { url: shown.to_owned(), reason: reason.to_owned() }
     };
     let url = Url::parse(text.trim()).map_err(|error| refuse(&error.to_string()))?;

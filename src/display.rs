@@ -115,7 +115,7 @@ impl Observer for Display {
                 ));
             }
             Event::Warning(text) if self.talk >= Talk::Normal => {
-                self.line(&format!("warning: {text}"))
+                self.line(&format!("warning: {text}"));
             }
             Event::Note(text) if self.talk >= Talk::Verbose => self.line(text),
             Event::Detail(text) if self.talk >= Talk::Debug => self.line(text),
@@ -137,7 +137,7 @@ fn move_bar(bar: &ProgressBar, event: &Event<'_>) {
                 None => "{prefix:8} {spinner} {bytes} {rate}",
             };
             let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = write!(out, "{}/s", HumanBytes(state.per_sec() as u64));
+                let _ = write!(out, "{}/s", HumanBytes(whole(state.per_sec())));
             };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.with_key("rate", rate).progress_chars("=> "));
@@ -229,12 +229,21 @@ fn plain_line(phase: Phase, done: u64, bytes: Option<u64>, elapsed: Duration) ->
         let percent = (done.saturating_mul(100)).checked_div(bytes).unwrap_or(100);
         line += &format!(" of {} ({percent}%)", HumanBytes(bytes));
     }
-    line += &format!(", {}/s", HumanBytes(rate as u64));
+    line += &format!(", {}/s", HumanBytes(whole(rate)));
     if let Some(bytes) = bytes.filter(|_| rate >= 1.0) {
         let rest = Duration::from_secs_f64(bytes.saturating_sub(done) as f64 / rate);
         line += &format!(", {} left", HumanDuration(rest));
     }
     line
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is no less than 0, and the cast saturates"
+)]
+const fn whole(rate: f64) -> u64 {
+    rate as u64
 }
 
 #[cfg(test)]

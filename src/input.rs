@@ -47,7 +47,7 @@ impl Input {
     #[must_use]
     pub fn length_hint(&self) -> Option<u64> {
         let metadata = self.path()?.metadata().ok()?;
-        metadata.is_file().then(|| metadata.len())
+        metadata.is_file().then_some(metadata.len())
     }
 }
 

@@ -202,7 +202,8 @@ async fn send(
         .collect();
     let uploads = plan::plan(&files);
     report.run = Some(RunReport { key: delivery.run_env.key().to_owned(), url: None });
-    let note = format!("uploading to {} with run key {}", delivery.url, delivery.run_env.key());
+    let host = delivery.url.host_str().unwrap_or_default();
+    let note = format!("uploading to {host} with run key {}", delivery.run_env.key());
     observer.event(&Event::Note(&note));
     let bytes = uploads.iter().map(Upload::length).sum();
     observer.event(&Event::Begin { phase: Phase::Sending, bytes: Some(bytes) });

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::token::SuiteToken;
+
 /// How much of an answer is read, in bytes.
 pub const MAX_ANSWER: usize = 1024 * 1024;
 
@@ -27,12 +29,14 @@ pub struct Answer {
 
 impl Answer {
     /// Reads an answer; `None` if it is no JSON object.
+    ///
+    /// The service may repeat what it was sent: `token` is blotted out of every text.
     #[must_use]
-    pub fn parse(body: &[u8]) -> Option<Self> {
+    pub fn parse(body: &[u8], token: &SuiteToken) -> Option<Self> {
         let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return None };
         let text = |names: &[&str]| {
             names.iter().find_map(|name| match fields.get(*name)? {
-                Value::String(text) if !text.is_empty() => Some(cut(text)),
+                Value::String(text) if !text.is_empty() => Some(cut(&token.redact(text))),
                 Value::Number(number) => Some(number.to_string()),
                 _ => None,
             })
@@ -49,15 +53,18 @@ impl Answer {
             upload_url: text(&["upload_url"]),
             queued: number("queued"),
             skipped: number("skipped"),
-            errors: fields.get("errors").map(error_texts).unwrap_or_default(),
+            errors: fields
+                .get("errors")
+                .map(|errors| error_texts(errors, token))
+                .unwrap_or_default(),
         })
     }
 }
 
-fn error_texts(errors: &Value) -> Vec<String> {
+fn error_texts(errors: &Value, token: &SuiteToken) -> Vec<String> {
     let text = |error: &Value| match error {
-        Value::String(text) => cut(text),
-        other => cut(&other.to_string()),
+        Value::String(text) => cut(&token.redact(text)),
+        other => cut(&token.redact(&other.to_string())),
     };
     match errors {
         Value::Null => Vec::new(),
@@ -68,7 +75,7 @@ fn error_texts(errors: &Value) -> Vec<String> {
 
 /// What an answer that refuses an upload says: its message if it is JSON with one, else its text.
 #[must_use]
-pub fn refusal(body: &[u8]) -> Option<String> {
+pub fn refusal(body: &[u8], token: &SuiteToken) -> Option<String> {
     let text = match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => {
             let named = ["message", "error", "errors"].iter().find_map(|name| fields.get(*name));
@@ -84,7 +91,7 @@ pub fn refusal(body: &[u8]) -> Option<String> {
     };
     // A page of a proxy has many lines: one line of it is enough to know whose it is.
     let words: Vec<&str> = text.split_whitespace().collect();
-    let text = words.join(" ");
+    let text = token.redact(&words.join(" "));
     (!text.is_empty()).then(|| text.chars().filter(|c| !c.is_control()).take(300).collect())
 }
 
@@ -96,10 +103,15 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn token() -> SuiteToken {
+        SuiteToken::new("secret").unwrap()
+    }
+
     #[test]
     fn takes_what_clients_have_seen() {
         let answer = Answer::parse(
-            br#"{"id":"i","run_id":"r","queued":110,"skipped":"2","errors":["a",{"b":1}],"run_url":null,"url":"https://u","more":[]}"#,
+            br#"{"id":"i","run_id":"r","queued":110,"skipped":"2","errors":["a secret",{"b":1}],"run_url":null,"url":"https://u","more":[]}"#,
+            &token(),
         );
         let expected = Answer {
             id: Some("i".into()),
@@ -108,29 +120,35 @@ mod tests {
             upload_url: None,
             queued: Some(110),
             skipped: Some(2),
-            errors: vec!["a".into(), "{\"b\":1}".into()],
+            errors: vec!["a [token]".into(), "{\"b\":1}".into()],
         };
         assert_eq!(answer, Some(expected));
-        assert_eq!(Answer::parse(b"{}"), Some(Answer::default()));
+        assert_eq!(Answer::parse(b"{}", &token()), Some(Answer::default()));
         let odd = br#"{"id":{},"queued":-1,"skipped":1.5,"errors":"x","upload_id":7}"#;
         let expected =
             Answer { id: Some("7".into()), errors: vec!["x".into()], ..Answer::default() };
-        assert_eq!(Answer::parse(odd), Some(expected));
+        assert_eq!(Answer::parse(odd, &token()), Some(expected));
     }
 
     #[test]
     fn what_does_not_parse_is_none() {
         for body in [b"".as_slice(), b"OK", b"[]", b"{", b"\xff", b"null"] {
-            assert_eq!(Answer::parse(body), None, "{body:?}");
+            assert_eq!(Answer::parse(body, &token()), None, "{body:?}");
         }
     }
 
     #[test]
     fn a_refusal_is_one_short_line() {
-        assert_eq!(refusal(br#"{"message":"bad\nformat"}"#).as_deref(), Some("bad format"));
-        assert_eq!(refusal(br#"{"errors":["a"]}"#).as_deref(), Some("[\"a\"]"));
-        assert_eq!(refusal(b"<html>\n<b>413</b>\x1b[0m").as_deref(), Some("<html> <b>413</b>[0m"));
-        assert_eq!(refusal(b" \n"), None);
-        assert_eq!(refusal(&[b'x'; 5000]).unwrap().len(), 300);
+        assert_eq!(
+            refusal(br#"{"message":"bad\nformat"}"#, &token()).as_deref(),
+            Some("bad format")
+        );
+        assert_eq!(refusal(br#"{"errors":["a"]}"#, &token()).as_deref(), Some("[\"a\"]"));
+        assert_eq!(
+            refusal(b"<html>\n<b>413</b>\x1b[0m", &token()).as_deref(),
+            Some("<html> <b>413</b>[0m")
+        );
+        assert_eq!(refusal(b" \n", &token()), None);
+        assert_eq!(refusal(&[b'x'; 5000], &token()).unwrap().len(), 300);
     }
 }

@@ -32,6 +32,7 @@ pub struct Meter {
     handed_on: AtomicU64,
     /// When the last piece was asked for, in milliseconds from the start.
     last_moved: AtomicU64,
+    complete: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -44,6 +45,7 @@ impl Meter {
             length,
             handed_on: AtomicU64::new(0),
             last_moved: AtomicU64::new(0),
+            complete: CancellationToken::new(),
             stop: CancellationToken::new(),
         }
     }
@@ -58,6 +60,11 @@ impl Meter {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.handed_on() >= self.length
+    }
+
+    /// Waits until all was handed to the connection.
+    pub async fn completed(&self) {
+        self.complete.cancelled().await;
     }
 
     /// How long ago the connection last took a piece, or was begun.
@@ -75,7 +82,10 @@ impl Meter {
     fn moved(&self, bytes: u64) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_moved.store(now, Ordering::Relaxed);
-        self.handed_on.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.handed_on.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes >= self.length {
+            self.complete.cancel();
+        }
     }
 }
 
@@ -205,7 +215,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_attempt_reads_the_same_from_the_start() {
-        let content: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
+        let content: Vec<u8> = (0..=u8::MAX).cycle().take(300_000).collect();
         let upload = upload(&content);
         let whole = [b"<a>".as_slice(), &content, b"</a>"].concat();
         assert_eq!(upload.length(), whole.len() as u64);
@@ -213,7 +223,9 @@ mod tests {
             let meter = Arc::new(Meter::new(upload.length()));
             let told = Arc::new(AtomicU64::new(0));
             let sum = Arc::clone(&told);
-            let add = move |bytes| drop(sum.fetch_add(bytes, Ordering::Relaxed));
+            let add = move |bytes| {
+                sum.fetch_add(bytes, Ordering::Relaxed);
+            };
             let mut stream = Content::open(&upload, start, Arc::clone(&meter), add);
             let mut read = Vec::new();
             while let Some(piece) = stream.try_next().await.unwrap() {

@@ -182,7 +182,16 @@ impl Client {
                 };
                 return Failure { kind, message };
             }
-            tokio::time::sleep(limit.saturating_sub(idle)).await;
+            let rest = tokio::time::sleep(limit.saturating_sub(idle));
+            if meter.is_complete() {
+                rest.await;
+            } else {
+                // The last byte begins another wait.
+                tokio::select! {
+                    () = rest => {}
+                    () = meter.completed() => {}
+                }
+            }
         }
     }
 }

@@ -5,10 +5,10 @@
 //! was refused: then none can go.
 
 pub mod answer;
-pub mod body;
-pub mod client;
-pub mod pace;
-pub mod retry;
+mod body;
+mod client;
+mod pace;
+mod retry;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,8 @@ use crate::plan::Upload;
 use crate::progress::{Event, Observer};
 use answer::Answer;
 use body::Start;
-use client::{Attempted, Client, End, FailureKind, SetupError};
+pub use client::SetupError;
+use client::{Attempted, Client, End, FailureKind};
 use pace::Pace;
 use retry::Verdict;
 
@@ -299,7 +300,7 @@ impl Run<'_> {
                 return Next::Again { reason: failure.message.clone(), wait, start };
             }
         };
-        let said = answer::refusal(body).map(|text| self.delivery.token.redact(&text));
+        let said = answer::refusal(body, &self.delivery.token);
         let reason = match said {
             Some(said) => format!("the service answered {status}: {said}"),
             None => format!("the service answered {status}"),
@@ -312,7 +313,7 @@ impl Run<'_> {
         };
         match retry::verdict(status) {
             Verdict::Accepted => {
-                let answer = Answer::parse(body);
+                let answer = Answer::parse(body, &self.delivery.token);
                 Next::Done { outcome: Outcome::Accepted, cause: None, reason: None, answer }
             }
             Verdict::TokenRefused => {

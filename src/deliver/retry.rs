@@ -72,7 +72,7 @@ mod tests {
     fn every_status() {
         for status in 0..=u16::MAX {
             let expected = match status {
-                200 | 201 | 202 => Verdict::Accepted,
+                200..=202 => Verdict::Accepted,
                 401 | 403 => Verdict::TokenRefused,
                 408 | 425 | 429 => Verdict::Retry,
                 _ if (300..400).contains(&status) => Verdict::Redirected,

@@ -1,10 +1,10 @@
-//! The JSON layer of a scan: containers are walked, values in them parsed by serde_json.
+//! The JSON layer of a scan: containers are walked, values in them parsed by `serde_json`.
 //!
-//! serde_json parses a slice several times faster than a reader, and holds nothing of a slice. So
+//! `serde_json` parses a slice several times faster than a reader, and holds nothing of a slice. So
 //! the containers that hold the results are walked here over the window, and each value in them is
-//! given to serde_json as a slice: one value is held at a time, up to [`MAX_VALUE`].
+//! given to `serde_json` as a slice: one value is held at a time, up to [`MAX_VALUE`].
 //!
-//! What serde_json lets through where a value is passed over, is checked here: bytes that are not
+//! What `serde_json` lets through where a value is passed over, is checked here: bytes that are not
 //! UTF-8 (by the window) and escaped halves of surrogate pairs.
 
 use std::fmt::Write as _;
@@ -93,14 +93,13 @@ impl<'f, R: Read> Cursor<'f, R> {
     }
 
     fn end(&mut self) -> Step {
-        match self.peek()? {
-            None => Ok(()),
-            Some(_) => {
-                let offset = self.window.offset();
-                Err(self.broken(Code::JsonTrailingContent, offset, || {
-                    "something follows the end of the JSON document".into()
-                }))
-            }
+        if self.peek()?.is_none() {
+            Ok(())
+        } else {
+            let offset = self.window.offset();
+            Err(self.broken(Code::JsonTrailingContent, offset, || {
+                "something follows the end of the JSON document".into()
+            }))
         }
     }
 
@@ -223,7 +222,7 @@ impl<'f, R: Read> Cursor<'f, R> {
         }
     }
 
-    /// Takes the next value and gives what serde_json makes of it.
+    /// Takes the next value and gives what `serde_json` makes of it.
     ///
     /// `T` must take every type of value: what does not fit its meaning is for the caller to report.
     ///
@@ -241,7 +240,7 @@ impl<'f, R: Read> Cursor<'f, R> {
             let fault = match parsed {
                 Some(Ok(value)) if is_whole => {
                     let lone = bytes.get(..length).and_then(lone_surrogate);
-                    return self.checked(value, length, lone);
+                    return Ok(self.checked(value, length, lone));
                 }
                 Some(Err(error))
                     if error.classify() != Category::Eof
@@ -283,12 +282,7 @@ impl<'f, R: Read> Cursor<'f, R> {
     }
 
     /// Takes a value that was parsed, checking its characters.
-    fn checked<T>(
-        &mut self,
-        value: T,
-        length: usize,
-        lone_surrogate: Option<usize>,
-    ) -> Step<Parsed<T>> {
+    fn checked<T>(&mut self, value: T, length: usize, lone_surrogate: Option<usize>) -> Parsed<T> {
         let offset = self.window.offset();
         self.drain_illegal(offset + length as u64);
         if let Some(at) = lone_surrogate {
@@ -297,7 +291,7 @@ impl<'f, R: Read> Cursor<'f, R> {
             });
         }
         self.window.take(length);
-        Ok(Parsed { value, offset })
+        Parsed { value, offset }
     }
 
     /// Adds a finding about the value at hand, or about `field` in it.
@@ -325,7 +319,7 @@ impl<'f, R: Read> Cursor<'f, R> {
         Stop::Broken
     }
 
-    /// A fault in what serde_json parses. Bytes that are not UTF-8 are the better word for it.
+    /// A fault in what `serde_json` parses. Bytes that are not UTF-8 are the better word for it.
     fn not_json(&mut self, code: Code, offset: u64, error: &serde_json::Error) -> Stop {
         if self.drain_illegal(offset + 4) {
             return Stop::Broken;
@@ -371,14 +365,14 @@ impl<'f, R: Read> Cursor<'f, R> {
     }
 }
 
-/// Whether the error may be the window's: serde_json calls a number that ends with its point or its
+/// Whether the error may be the window's: `serde_json` calls a number that ends with its point or its
 /// sign invalid, not cut off.
 fn is_at_end(bytes: &[u8], error: &serde_json::Error) -> bool {
     const TOKEN: usize = 16;
     error_offset(bytes, error) + TOKEN >= bytes.len()
 }
 
-/// serde_json has no kind for it: only its message tells.
+/// `serde_json` has no kind for it: only its message tells.
 fn is_about_surrogates(error: &serde_json::Error) -> bool {
     let message = error.to_string();
     message.contains("surrogate") || message.contains("end of hex escape")
@@ -402,7 +396,7 @@ fn path_text(path: &[PathStep]) -> String {
     text
 }
 
-/// Where in the slice serde_json found its error: it tells a line and a column in bytes.
+/// Where in the slice `serde_json` found its error: it tells a line and a column in bytes.
 fn error_offset(bytes: &[u8], error: &serde_json::Error) -> usize {
     let line = error.line().saturating_sub(1);
     let line_start = match line {
@@ -415,7 +409,7 @@ fn error_offset(bytes: &[u8], error: &serde_json::Error) -> usize {
     (if is_before { at + 1 } else { at }).min(bytes.len())
 }
 
-/// Finds an escaped surrogate that is no half of a pair, in a value that serde_json took.
+/// Finds an escaped surrogate that is no half of a pair, in a value that `serde_json` took.
 fn lone_surrogate(value: &[u8]) -> Option<usize> {
     if memmem::find(value, b"\\ud").is_none() && memmem::find(value, b"\\uD").is_none() {
         return None;
@@ -466,7 +460,8 @@ mod tests {
     #[test]
     fn names_the_place_of_what_is_wrong() {
         use Code::*;
-        let cases: &[(&[u8], &[(Code, u64)])] = &[
+        type Case<'a> = (&'a [u8], &'a [(Code, u64)]);
+        let cases: &[Case<'_>] = &[
             (b" [ 1 , {\"a\":[null]} ]\n", &[]),
             (b"[]", &[]),
             (b"", &[(InputEmpty, 0)]),

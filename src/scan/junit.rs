@@ -7,6 +7,7 @@
 use std::io::{self, Read};
 
 use super::markup::shown;
+use super::window::Mark;
 use super::xml::{Context, Handler, Lexer, StartTag, local_name};
 use super::{Counts, Scan};
 use crate::finding::{Code, Finding, Findings, Severity};
@@ -62,7 +63,7 @@ impl Element {
 enum Open {
     Suite {
         /// Where its tag is, and how many results it says it has.
-        offset: u64,
+        mark: Mark,
         declared: Option<u64>,
         /// How many it has of its own, and with the suites in it.
         own: u64,
@@ -99,7 +100,7 @@ impl Handler for Junit {
     }
 
     fn close(&mut self, _end: u64, context: &mut dyn Context) {
-        if let Some(Open::Suite { offset, declared, own, all }) = self.open.pop() {
+        if let Some(Open::Suite { mark, declared, own, all }) = self.open.pop() {
             if let Some(Open::Suite { all: around, .. }) = self.open.last_mut() {
                 *around += all;
             }
@@ -108,7 +109,7 @@ impl Handler for Junit {
                 && declared != own
                 && declared != all
             {
-                context.report(Code::JunitCountsDisagree, offset, &|| {
+                context.report_at(Code::JunitCountsDisagree, mark, &|| {
                     format!("tests=\"{declared}\" in a testsuite that holds {all}")
                 });
             }
@@ -174,13 +175,13 @@ fn suite(tag: &StartTag<'_>, context: &mut dyn Context) -> Open {
         match key {
             b"tests" => {
                 declared =
-                    std::str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok())
+                    std::str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok());
             }
             b"time" => check_time(tag, value, context),
             _ => {}
         }
     }
-    Open::Suite { offset: tag.offset, declared, own: 0, all: 0 }
+    Open::Suite { mark: context.mark(tag.offset), declared, own: 0, all: 0 }
 }
 
 /// A time is a number of seconds; nothing at all is common, and harmless.
@@ -217,4 +218,50 @@ fn check_root(tag: &StartTag<'_>, context: &mut dyn Context) {
         let root = format!("the root element is <{}>", shown(tag.name));
         if kind.is_empty() { root } else { format!("{root}: this looks like {kind}") }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(text: &str, code: Code) -> Vec<(u64, u64, String)> {
+        let scan = scan(text.as_bytes()).unwrap();
+        let found = scan.findings.listed().iter().filter(|finding| finding.code == code);
+        found.filter_map(|f| f.place.clone()).map(|p| (p.line, p.column, p.path)).collect()
+    }
+
+    #[test]
+    fn a_suite_longer_than_the_window_is_named_where_it_begins() {
+        let padding = "<system-out>x\n\n</system-out>".repeat(20_000);
+        let case = "<testcase name='a' classname='b'/>";
+        let text = format!(
+            "<testsuites>\n\n <testsuite tests='2'>{case}{padding}</testsuite></testsuites>"
+        );
+        let expected = [(3, 2, "testsuites/testsuite[1]".to_owned())];
+        assert_eq!(places(&text, Code::JunitCountsDisagree), expected);
+    }
+
+    #[test]
+    fn a_suite_may_count_its_own_results_or_those_of_its_suites_too() {
+        let case = "<testcase name='a' classname='b'/>";
+        for (outer, findings) in [("1", 0), ("2", 0), ("3", 1), ("", 0), ("x", 0)] {
+            let text = format!(
+                "<testsuite tests='{outer}'>{case}<testsuite tests='1'>{case}</testsuite></testsuite>"
+            );
+            assert_eq!(places(&text, Code::JunitCountsDisagree).len(), findings, "{outer}");
+        }
+    }
+
+    #[test]
+    fn a_result_counts_as_its_heaviest_outcome_and_only_by_its_own_children() {
+        let text = "<testsuite>\
+            <testcase name='1' classname='c'><skipped/><failure/><error/><failure/></testcase>\
+            <testcase name='2' classname='c'><failure/><skipped/></testcase>\
+            <testcase name='3' classname='c'><x><failure/></x></testcase>\
+            <testcase name='4' classname='c'><skipped/></testcase>\
+            <testcase name='5' classname='c'><testcase name='6' classname='c'><failure/></testcase></testcase>\
+            <error/></testsuite>";
+        let counts = scan(text.as_bytes()).unwrap().counts;
+        assert_eq!(counts, Counts { results: 6, failures: 2, errors: 1, skipped: 1 });
+    }
 }

@@ -405,10 +405,11 @@ impl DoctypeParser {
                 (DoctypeState::Comment(hyphens), b'-') => {
                     DoctypeState::Comment(hyphens.saturating_add(1))
                 }
-                (DoctypeState::Comment(_), _) => DoctypeState::Comment(0),
                 (DoctypeState::CommentStart(1), b'!') => DoctypeState::CommentStart(2),
                 (DoctypeState::CommentStart(2), b'-') => DoctypeState::CommentStart(3),
-                (DoctypeState::CommentStart(3), b'-') => DoctypeState::Comment(0),
+                (DoctypeState::Comment(_), _) | (DoctypeState::CommentStart(3), b'-') => {
+                    DoctypeState::Comment(0)
+                }
                 (_, b'"' | b'\'') => DoctypeState::Quoted(byte),
                 (_, b'<') => DoctypeState::CommentStart(1),
                 (_, b'>') if !self.in_subset => return Some(at),
@@ -453,9 +454,11 @@ const NAME_START: u8 = 2;
 /// What each byte may be in a name, as far as one byte tells.
 static CLASS: [u8; 256] = {
     let mut class = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0_u8;
     while byte < 128 {
-        class[byte] = match byte as u8 {
+        #[expect(clippy::indexing_slicing, reason = "a byte is always within 256 entries")]
+        let entry = &mut class[byte as usize];
+        *entry = match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'_' | b':' => NAME_START,
             b'0'..=b'9' | b'-' | b'.' => NAME_CHAR,
             _ => 0,

@@ -3,14 +3,14 @@
 //! Constant memory: neither the size of the file nor the number of results grows it. Each format
 //! is a file here; [`xml`] and [`json`] are the layers below them, over one [`window`].
 
-pub mod json;
+mod json;
 mod junit;
 mod markup;
 mod runner;
 mod shape;
 mod test_engine;
-pub mod window;
-pub mod xml;
+mod window;
+mod xml;
 
 use std::io::{self, Read};
 

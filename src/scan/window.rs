@@ -4,6 +4,7 @@
 //! checks each byte once, when it is read: that it is UTF-8 and, for XML, a character that XML 1.0
 //! allows. It never shows a part of a character.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 
 use memchr::{memchr_iter, memrchr};
@@ -48,6 +49,37 @@ pub struct Extent {
     pub lines: u64,
 }
 
+/// A place that was counted out: an offset, its line and where that line begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    offset: u64,
+    line: u64,
+    line_start: u64,
+}
+
+impl Mark {
+    const START: Self = Self { offset: 0, line: 1, line_start: 0 };
+
+    /// The mark that is `bytes` further.
+    fn after(self, bytes: &[u8]) -> Self {
+        let line_start = match memrchr(b'\n', bytes) {
+            Some(at) => self.offset + at as u64 + 1,
+            None => self.line_start,
+        };
+        Self {
+            offset: self.offset + bytes.len() as u64,
+            line: self.line + memchr_iter(b'\n', bytes).count() as u64,
+            line_start,
+        }
+    }
+
+    /// The place of it, within these elements.
+    pub fn place(self, path: String) -> Place {
+        let column = self.offset.saturating_sub(self.line_start) + 1;
+        Place { offset: self.offset, line: self.line, column, path }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Window<R> {
@@ -58,10 +90,10 @@ pub struct Window<R> {
     start: usize,
     shown: usize,
     end: usize,
-    /// Where the buffer's first byte is in the source, and on which line.
-    base: u64,
-    line: u64,
-    line_start: u64,
+    /// Where the buffer's first byte is in the source.
+    base: Mark,
+    /// The last place in the buffer that was asked for: what comes next is mostly behind it.
+    last: Cell<Mark>,
     at_eof: bool,
     /// Illegal characters in the buffer, first one last.
     illegal: Vec<IllegalCharacter>,
@@ -82,9 +114,8 @@ impl<R: Read> Window<R> {
             start: 0,
             shown: 0,
             end: 0,
-            base: 0,
-            line: 1,
-            line_start: 0,
+            base: Mark::START,
+            last: Cell::new(Mark::START),
             at_eof: false,
             illegal: Vec::new(),
         }
@@ -99,7 +130,7 @@ impl<R: Read> Window<R> {
     /// Where the first unread byte is in the source.
     #[inline]
     pub const fn offset(&self) -> u64 {
-        self.base + self.start as u64
+        self.base.offset + self.start as u64
     }
 
     /// Takes `count` bytes from the front; at most those that are there.
@@ -153,25 +184,33 @@ impl<R: Read> Window<R> {
         Ok(true)
     }
 
-    /// The line and column of an offset that is in the buffer still.
+    /// Counts out the line and column of an offset that is in the buffer still.
     ///
     /// That holds for everything since the last [`fill`](Self::fill), and for all unread bytes.
-    pub fn place(&self, offset: u64, path: String) -> Place {
-        let count = usize::try_from(offset.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        let before = self.buffer.get(..count.min(self.end)).unwrap_or_default();
-        let line = self.line + memchr_iter(b'\n', before).count() as u64;
-        let line_start = match memrchr(b'\n', before) {
-            Some(at) => self.base + at as u64 + 1,
-            None => self.line_start,
+    pub fn mark(&self, offset: u64) -> Mark {
+        let last = self.last.get();
+        let from = if last.offset <= offset { last } else { self.base };
+        let within = |offset: u64| {
+            usize::try_from(offset.saturating_sub(self.base.offset))
+                .unwrap_or(usize::MAX)
+                .min(self.end)
         };
-        Place { offset, line, column: offset.saturating_sub(line_start) + 1, path }
+        let between = self.buffer.get(within(from.offset)..within(offset)).unwrap_or_default();
+        let mark = from.after(between);
+        self.last.set(mark);
+        mark
+    }
+
+    /// The place of an offset that is in the buffer still, within these elements.
+    pub fn place(&self, offset: u64, path: String) -> Place {
+        self.mark(offset).place(path)
     }
 
     /// How much was taken: bytes, and the lines they are on.
     pub fn extent(&self) -> Extent {
         let bytes = self.offset();
-        let last = self.place(bytes.saturating_sub(1), String::new());
-        Extent { bytes, lines: if bytes == 0 { 0 } else { last.line } }
+        let lines = if bytes == 0 { 0 } else { self.mark(bytes - 1).line };
+        Extent { bytes, lines }
     }
 
     /// The next illegal character before `offset`, each once and in order.
@@ -193,13 +232,8 @@ impl<R: Read> Window<R> {
         if self.start == 0 {
             return;
         }
-        let taken = self.buffer.get(..self.start).unwrap_or_default();
-        self.line += memchr_iter(b'\n', taken).count() as u64;
-        if let Some(at) = memrchr(b'\n', taken) {
-            self.line_start = self.base + at as u64 + 1;
-        }
+        self.base = self.mark(self.offset());
         self.buffer.copy_within(self.start..self.end, 0);
-        self.base += self.start as u64;
         self.shown -= self.start;
         self.end -= self.start;
         self.start = 0;
@@ -210,7 +244,7 @@ impl<R: Read> Window<R> {
         let fresh = self.buffer.get(self.shown..self.end).unwrap_or_default();
         let whole = if self.at_eof { fresh.len() } else { fresh.len() - partial_character(fresh) };
         let fresh = fresh.get(..whole).unwrap_or_default();
-        let offset = self.base + self.shown as u64;
+        let offset = self.base.offset + self.shown as u64;
         let utf8 = from_utf8(fresh).is_ok();
         if !utf8 || (self.charset == Charset::Xml && has_forbidden(fresh)) {
             let mut found = Vec::new();
@@ -244,7 +278,7 @@ fn partial_character(bytes: &[u8]) -> usize {
 fn has_forbidden(bytes: &[u8]) -> bool {
     let control = |block: &[u8]| {
         block.iter().fold(0, |seen, &byte| {
-            seen | u8::from((byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r'))
+            seen | u8::from((byte < 0x20) && (byte != b'\t') && (byte != b'\n') && (byte != b'\r'))
         }) != 0
     };
     bytes.chunks(4096).any(control) || memchr_iter(0xEF, bytes).any(|at| is_noncharacter(bytes, at))
@@ -336,8 +370,8 @@ mod tests {
             let mut window = Window::with_size(Steps(text, step), Charset::Xml, 8);
             for offset in 0..text.len() as u64 {
                 window.require(1).unwrap();
-                let before = &text[..offset as usize];
-                let line = 1 + before.iter().filter(|&&b| b == b'\n').count() as u64;
+                let before = &text[..usize::try_from(offset).unwrap()];
+                let line = 1 + memchr_iter(b'\n', before).count() as u64;
                 let column = 1 + before.iter().rev().take_while(|&&b| b != b'\n').count() as u64;
                 let place = window.place(offset, String::new());
                 assert_eq!((place.line, place.column), (line, column), "offset {offset}");

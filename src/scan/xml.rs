@@ -15,8 +15,8 @@ use memchr::{memchr, memchr2, memmem, memrchr};
 use quick_xml::parser::{ElementParser, Parser as _, PiParser};
 
 use super::markup::{self, Attribute, Fault, Spans};
-use super::window::{Charset, Extent, IllegalCharacter, IllegalKind, Window};
-use crate::finding::{Code, Findings, Place};
+use super::window::{Charset, Extent, IllegalCharacter, IllegalKind, Mark, Window};
+use crate::finding::{Code, Findings};
 
 /// The longest tag, comment delimiter or instruction that is taken, in bytes.
 ///
@@ -68,8 +68,15 @@ pub fn local_name(name: &[u8]) -> &[u8] {
 
 /// What a handler may ask and say about the place it is called for.
 pub trait Context {
-    /// Adds a finding at an offset of the element at hand.
-    fn report(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String);
+    /// Counts out the place of an offset in the tag at hand, to report about it later.
+    fn mark(&self, offset: u64) -> Mark;
+    /// Adds a finding at a place, about the innermost element.
+    fn report_at(&mut self, code: Code, mark: Mark, message: &dyn Fn() -> String);
+    /// Adds a finding at an offset in the tag at hand.
+    fn report(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String) {
+        let mark = self.mark(offset);
+        self.report_at(code, mark, message);
+    }
     /// Whether the document was well-formed up to here.
     fn is_sound(&self) -> bool;
 }
@@ -191,9 +198,13 @@ pub struct Lexer<'f, R> {
 }
 
 impl<R: Read> Context for Lexer<'_, R> {
-    fn report(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String) {
-        let (window, open) = (&self.window, &self.open);
-        self.findings.add(code, || (message(), Some(window.place(offset, open.path()))));
+    fn mark(&self, offset: u64) -> Mark {
+        self.window.mark(offset)
+    }
+
+    fn report_at(&mut self, code: Code, mark: Mark, message: &dyn Fn() -> String) {
+        let open = &self.open;
+        self.findings.add(code, || (message(), Some(mark.place(open.path()))));
     }
 
     fn is_sound(&self) -> bool {
@@ -269,7 +280,7 @@ impl<'f, R: Read> Lexer<'f, R> {
             let content = self.window.bytes().get(5..end - 2).unwrap_or_default();
             let outcome = markup::check_declaration(content);
             if let Err(fault) = outcome {
-                self.fault(fault, offset + 5);
+                self.fault(&fault, offset + 5);
             }
             self.take_checked(end);
         }
@@ -316,7 +327,7 @@ impl<'f, R: Read> Lexer<'f, R> {
                 .and_then(|text| markup::next_text_fault(text, from))
             {
                 from = fault.at + 1;
-                self.fault(fault, offset);
+                self.fault(&fault, offset);
             }
         }
         self.take_checked(length);
@@ -358,7 +369,7 @@ impl<'f, R: Read> Lexer<'f, R> {
             return Err(self.unfinished(offset, "a tag"));
         }
         while let Some(fault) = self.attributes.faults.pop() {
-            self.fault(fault, offset + 1);
+            self.fault(&fault, offset + 1);
         }
         self.drain_illegal(offset + end as u64 + 1);
         if self.open.depth() >= MAX_DEPTH {
@@ -390,8 +401,7 @@ impl<'f, R: Read> Lexer<'f, R> {
         let name = content.get(..name_length).unwrap_or_default();
         open.push(name, offset);
         let tag = StartTag { name, offset, depth, attributes: &attributes.list, content };
-        let mut context =
-            Here { window, open, findings: &mut **findings, is_sound: *first_error == u64::MAX };
+        let mut context = Here { window, open, findings, is_sound: *first_error == u64::MAX };
         handler.open(&tag, &mut context);
         self.attributes = attributes;
     }
@@ -502,7 +512,7 @@ impl<'f, R: Read> Lexer<'f, R> {
             if fault.code == Code::XmlMisplacedDeclaration {
                 return Err(self.broken(fault.code, offset, || fault.message.into_owned()));
             }
-            self.fault(fault, offset + 2);
+            self.fault(&fault, offset + 2);
         }
         self.take_checked(end);
         Ok(())
@@ -543,7 +553,7 @@ impl<'f, R: Read> Lexer<'f, R> {
                     self.report(Code::XmlDoctype, offset, &|| "a DOCTYPE".into());
                 }
             }
-            Err(fault) => self.fault(fault, offset + 9),
+            Err(fault) => self.fault(&fault, offset + 9),
         }
         self.take_checked(end + 1);
         Ok(())
@@ -622,7 +632,7 @@ impl<'f, R: Read> Lexer<'f, R> {
             IllegalKind::NotUtf8(byte) => {
                 self.unsound(Code::XmlInvalidUtf8, illegal.offset, &|| {
                     format!("byte 0x{byte:02X} is not UTF-8 here")
-                })
+                });
             }
             IllegalKind::Forbidden(character) => {
                 self.unsound(Code::XmlIllegalCharacter, illegal.offset, &|| {
@@ -634,7 +644,7 @@ impl<'f, R: Read> Lexer<'f, R> {
 
     /// Reports a fault that leaves the structure clear; its place counts from `base`.
     #[cold]
-    fn fault(&mut self, fault: Fault, base: u64) {
+    fn fault(&mut self, fault: &Fault, base: u64) {
         if fault.code == Code::XmlUndefinedEntity && self.entities_may_be_external {
             return;
         }
@@ -677,10 +687,13 @@ struct Here<'a, R> {
 }
 
 impl<R: Read> Context for Here<'_, R> {
-    fn report(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String) {
-        let (window, open): (&Window<R>, _) = (self.window, self.open);
-        let place = || -> Place { window.place(offset, open.path()) };
-        self.findings.add(code, || (message(), Some(place())));
+    fn mark(&self, offset: u64) -> Mark {
+        self.window.mark(offset)
+    }
+
+    fn report_at(&mut self, code: Code, mark: Mark, message: &dyn Fn() -> String) {
+        let open = self.open;
+        self.findings.add(code, || (message(), Some(mark.place(open.path()))));
     }
 
     fn is_sound(&self) -> bool {
