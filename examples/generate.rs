@@ -2,6 +2,8 @@
 //!
 //!     cargo run --release --example generate -- junit 500MB big.xml
 
+#![expect(clippy::print_stdout, reason = "a program says on stdout what it did")]
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;

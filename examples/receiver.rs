@@ -3,6 +3,8 @@
 //!     cargo run --release --example receiver
 //!     BUILDKITE_ANALYTICS_TOKEN=test-suite-token bktec-upload --upload-url URL results.xml
 
+#![expect(clippy::print_stdout, reason = "a program says on stdout what it did")]
+
 use std::time::Duration;
 
 #[path = "support/receiver.rs"]

@@ -8,6 +8,7 @@
 //! It uses nothing but the standard library. One suite is held in a reused buffer, because its
 //! counts stand before its results; everything else is written as it is made.
 
+#![allow(clippy::indexing_slicing, reason = "a digit is always within its table")]
 #![allow(dead_code, reason = "each program that includes this module uses another part of it")]
 
 #[path = "generate/json.rs"]

@@ -14,7 +14,7 @@ async fn fields(variables: &[(&str, &str)], arguments: &[&str]) -> Vec<(String, 
     only(&receiver).fields.into_iter().filter(|(name, _)| !own.contains(&name.as_str())).collect()
 }
 
-fn pairs<'a>(fields: &'a [(String, String)]) -> Vec<(&'a str, &'a str)> {
+fn pairs(fields: &[(String, String)]) -> Vec<(&str, &str)> {
     fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
