@@ -45,6 +45,11 @@ Exit codes:
 /// of any size or from a pipe. Checks all of it first, says what is wrong and where, then delivers
 /// it in constant memory, with retries.
 #[derive(Debug, Clone, Parser)]
+#[expect(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    reason = "the docs are the help, for a terminal"
+)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each flag that is typed or not")]
 #[command(name = "bktec-upload", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
@@ -53,7 +58,7 @@ pub struct Cli {
     pub inputs: Vec<OsString>,
 
     /// Format of the inputs; told from name and content where not given
-    /// [env: `BUILDKITE_TEST_ENGINE_UPLOAD_FORMAT`]
+    /// [env: BUILDKITE_TEST_ENGINE_UPLOAD_FORMAT]
     #[arg(long, value_name = "FORMAT", help_heading = INPUT)]
     pub format: Option<Format>,
 
@@ -69,8 +74,8 @@ pub struct Cli {
     #[arg(long, help_heading = CHECKS, conflicts_with = "validate_only")]
     pub skip_invalid: bool,
 
-    /// Suite token; better in the environment, where `ps` does not show it
-    /// [env: `BUILDKITE_ANALYTICS_TOKEN`]
+    /// Suite token; better in the environment, where ps does not show it
+    /// [env: BUILDKITE_ANALYTICS_TOKEN]
     #[arg(long, visible_alias = "token", value_name = "TOKEN", help_heading = SERVICE)]
     pub suite_token: Option<String>,
 
@@ -79,48 +84,48 @@ pub struct Cli {
     pub suite_token_file: Option<PathBuf>,
 
     /// Address to upload to
-    /// [env: `BUILDKITE_TEST_ENGINE_UPLOAD_URL`]
-    /// [default: <https://analytics-api.buildkite.com/v1/uploads>]
+    /// [env: BUILDKITE_TEST_ENGINE_UPLOAD_URL]
+    /// [default: https://analytics-api.buildkite.com/v1/uploads]
     #[arg(long, value_name = "URL", help_heading = SERVICE)]
     pub upload_url: Option<String>,
 
     /// Tag for all results of the run, up to 10 of them
-    /// [env: `BUILDKITE_TEST_ENGINE_TAGS`, comma-separated]
+    /// [env: BUILDKITE_TEST_ENGINE_TAGS, comma-separated]
     #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = RUN)]
     pub tags: Vec<String>,
 
     /// Key that groups uploads into one run
-    /// [env: `BUILDKITE_ANALYTICS_KEY`]
+    /// [env: BUILDKITE_ANALYTICS_KEY]
     #[arg(long, value_name = "ID", help_heading = RUN)]
     pub build_id: Option<String>,
 
     /// Link to the build
-    /// [env: `BUILDKITE_ANALYTICS_URL`]
+    /// [env: BUILDKITE_ANALYTICS_URL]
     #[arg(long, value_name = "URL", help_heading = RUN)]
     pub build_url: Option<String>,
 
     /// Number of the build
-    /// [env: `BUILDKITE_ANALYTICS_NUMBER`]
+    /// [env: BUILDKITE_ANALYTICS_NUMBER]
     #[arg(long, value_name = "NUMBER", help_heading = RUN)]
     pub build_number: Option<String>,
 
     /// Branch that was tested
-    /// [env: `BUILDKITE_ANALYTICS_BRANCH`]
+    /// [env: BUILDKITE_ANALYTICS_BRANCH]
     #[arg(long, value_name = "BRANCH", help_heading = RUN)]
     pub branch: Option<String>,
 
     /// Commit that was tested
-    /// [env: `BUILDKITE_ANALYTICS_SHA`]
+    /// [env: BUILDKITE_ANALYTICS_SHA]
     #[arg(long, value_name = "SHA", help_heading = RUN)]
     pub commit: Option<String>,
 
     /// Job that ran the tests
-    /// [env: `BUILDKITE_ANALYTICS_JOB_ID`]
+    /// [env: BUILDKITE_ANALYTICS_JOB_ID]
     #[arg(long, value_name = "ID", help_heading = RUN)]
     pub job_id: Option<String>,
 
     /// Message of the build or commit
-    /// [env: `BUILDKITE_ANALYTICS_MESSAGE`]
+    /// [env: BUILDKITE_ANALYTICS_MESSAGE]
     #[arg(long, value_name = "TEXT", help_heading = RUN)]
     pub message: Option<String>,
 
@@ -166,7 +171,7 @@ pub struct Cli {
     #[arg(short, long, help_heading = OUTPUT)]
     pub quiet: bool,
 
-    /// Colours: auto is by terminal and `NO_COLOR`
+    /// Colours: auto is by terminal and NO_COLOR
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = OUTPUT)]
     pub color: When,
 

@@ -20,7 +20,7 @@ pub enum Format {
     Json,
     /// RSpec's JSON formatter
     RspecJson,
-    /// `jest --json`
+    /// Jest with --json
     JestJson,
     /// Playwright's JSON reporter
     PlaywrightJson,

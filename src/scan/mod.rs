@@ -1,7 +1,7 @@
 //! The scan: one streaming pass over a result file that says what is wrong and counts.
 //!
 //! Constant memory: neither the size of the file nor the number of results grows it. Each format
-//! is a file here; [`xml`] and [`json`] are the layers below them, over one [`window`].
+//! is a file here; `xml` and `json` are the layers below them, over one `window`.
 
 mod json;
 mod junit;

@@ -26,7 +26,7 @@ fn the_readme_has_every_flag_with_its_variable_and_no_other() {
     let section = readme.split("\n## ").find(|section| section.starts_with("Flags")).unwrap();
     let mut documented: Vec<&str> = section
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-        .filter(|word| word.starts_with("--") && word.len() > 2)
+        .filter(|word| word.starts_with("--") && !word.starts_with("---"))
         .collect();
     documented.sort_unstable();
     documented.dedup();
