@@ -9,12 +9,16 @@ use std::hint::black_box;
 use std::io::{BufReader, Read};
 
 use bktec_upload::format::Format;
+use bktec_upload::plan::{MAX_RESULTS, MAX_UPLOAD_SIZE};
 use bktec_upload::scan;
+use bktec_upload::scan::cut::Limits;
 use bktec_upload::spool::Spool;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use quick_xml::events::Event;
 use serde::de::IgnoredAny;
 use support::generate::Shape;
+
+const LIMITS: Limits = Limits { results: MAX_RESULTS, bytes: MAX_UPLOAD_SIZE };
 
 /// Copying into the spool, beside reading alone.
 fn spool(criterion: &mut Criterion) {
@@ -48,7 +52,8 @@ fn junit(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(shape.name());
         group.throughput(Throughput::Bytes(bytes)).sample_size(10);
         group.bench_function("scan", |bencher| {
-            bencher.iter(|| scan::scan(Format::Junit, region.reader()).expect("it is read"));
+            bencher
+                .iter(|| scan::scan(Format::Junit, region.reader(), LIMITS).expect("it is read"));
         });
         group.bench_function("reference: quick-xml events", |bencher| {
             bencher.iter(|| {
@@ -70,7 +75,7 @@ fn json(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("test-engine-json");
     group.throughput(Throughput::Bytes(bytes)).sample_size(10);
     group.bench_function("scan", |bencher| {
-        bencher.iter(|| scan::scan(Format::Json, region.reader()).expect("it is read"));
+        bencher.iter(|| scan::scan(Format::Json, region.reader(), LIMITS).expect("it is read"));
     });
     let mut whole = Vec::new();
     region.reader().read_to_end(&mut whole).expect("it is read");

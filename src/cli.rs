@@ -11,6 +11,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Parser, ValueEnum};
 
 use crate::format::Format;
+use crate::plan::MAX_RESULTS;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -37,6 +38,7 @@ Exit codes:
   21   the service refused an upload (another 4xx, or a redirect)
   22   the service could not be reached, or kept failing
   23   some uploads were accepted and some were not
+  24   the service skipped results, and --fail-on-skipped was given
   130  interrupted (128 + the signal's number; 143 when terminated)";
 
 /// Upload test results to Buildkite Test Engine, validated before a byte is sent.
@@ -133,6 +135,28 @@ pub struct Cli {
     #[arg(long = "run-env", value_name = "KEY=VALUE", help_heading = RUN)]
     pub run_env: Vec<String>,
 
+    /// Results in one upload at most; the service takes 5000
+    #[arg(long, value_name = "N", default_value_t = MAX_RESULTS, help_heading = DELIVERY,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_results: u64,
+
+    /// Size of one upload at most, such as 64MiB; a single result that is larger goes all the same
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", help_heading = DELIVERY, value_parser = size)]
+    pub max_upload_size: u64,
+
+    /// Send every file in uploads of its own, however small
+    #[arg(long, help_heading = DELIVERY)]
+    pub no_pack: bool,
+
+    /// Exit with 24 when the service skipped results
+    #[arg(long, help_heading = DELIVERY)]
+    pub fail_on_skipped: bool,
+
+    /// Write the uploads to files 0001.xml, 0002.xml… in this folder instead of sending them; needs
+    /// no token
+    #[arg(long, value_name = "DIR", help_heading = DELIVERY, conflicts_with = "validate_only")]
+    pub write_uploads: Option<PathBuf>,
+
     /// Uploads in flight at once
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = DELIVERY,
           value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -217,6 +241,15 @@ fn duration(text: &str) -> Result<Duration, String> {
         humantime::parse_duration(text)
             .map_err(|error| format!("{error}; write 30s, 2m or 500ms"))?,
     )
+}
+
+/// A size in bytes: `64MiB`, `200MB`, or bytes as a plain number.
+fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<bytesize::ByteSize>() {
+        Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
+        Ok(_) => Err("a size must be more than nothing".to_owned()),
+        Err(error) => Err(format!("{error}; write 64MiB or 200MB")),
+    }
 }
 
 fn positive(duration: Duration) -> Result<Duration, String> {

@@ -12,7 +12,9 @@ use reqwest::Url;
 use crate::cli::{Cli, ProgressKind, ReportKind, When};
 use crate::format::Format;
 use crate::input::{self, Input};
+use crate::plan::Packing;
 use crate::run_env::{Environment, Overrides, RunEnv};
+use crate::scan::cut::Limits;
 use crate::tags::{InvalidTag, Tags};
 use crate::token::{InvalidToken, SuiteToken};
 
@@ -35,6 +37,9 @@ pub struct Config {
     pub format: Option<Format>,
     pub checks: Checks,
     pub mode: Mode,
+    /// What one upload may hold.
+    pub limits: Limits,
+    pub packing: Packing,
     /// Where the spool is made.
     pub temp_folder: PathBuf,
     pub output: Output,
@@ -47,12 +52,18 @@ pub struct Checks {
     pub strict: bool,
     /// The valid files are sent though others are rejected.
     pub skip_invalid: bool,
+    /// Results that the service skips have an exit code of their own.
+    pub fail_on_skipped: bool,
 }
 
 /// What a run does.
 #[derive(Debug, Clone)]
 pub enum Mode {
+    /// Checks and reports.
     Validate,
+    /// Writes the uploads as files into this folder.
+    Write(PathBuf),
+    /// Sends the uploads.
     Upload(Box<Delivery>),
 }
 
@@ -153,15 +164,32 @@ impl Config {
             no_color: env("NO_COLOR").is_some(),
             ci: env("CI").is_some_and(|value| value != "false"),
         };
-        let checks = Checks { strict: cli.strict, skip_invalid: cli.skip_invalid };
+        let checks = Checks {
+            strict: cli.strict,
+            skip_invalid: cli.skip_invalid,
+            fail_on_skipped: cli.fail_on_skipped,
+        };
+        let limits = Limits { results: cli.max_results, bytes: cli.max_upload_size };
+        let packing = if cli.no_pack { Packing::Off } else { Packing::On };
         let inputs = cli.inputs.iter().cloned().map(Input::from_argument).collect();
         let mode = if cli.validate_only {
             Mode::Validate
+        } else if let Some(folder) = cli.write_uploads {
+            Mode::Write(folder)
         } else {
             Mode::Upload(Box::new(delivery(cli, &env)?))
         };
         let temp_folder = std::env::temp_dir();
-        Ok(Self { inputs: input::unique(inputs), format, checks, mode, temp_folder, output })
+        Ok(Self {
+            inputs: input::unique(inputs),
+            format,
+            checks,
+            mode,
+            limits,
+            packing,
+            temp_folder,
+            output,
+        })
     }
 }
 
@@ -280,7 +308,7 @@ mod tests {
     fn delivery(arguments: &[&str], variables: &[(&str, &str)]) -> Delivery {
         match resolve(arguments, variables).unwrap().mode {
             Mode::Upload(delivery) => *delivery,
-            Mode::Validate => panic!("an upload is expected"),
+            mode => panic!("an upload is expected: {mode:?}"),
         }
     }
 

@@ -11,9 +11,10 @@ use crate::deliver::{self, Delivered, Outcome};
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::format::{Format, HEAD};
 use crate::input::{self, Input, ReadError};
-use crate::plan::{self, MAX_RESULTS, PlannedFile, Upload};
+use crate::plan::{self, PlannedFile, Upload};
 use crate::progress::{Event, Observer, Phase};
-use crate::report::{FileReport, Report, RunReport, UploadReport};
+use crate::report::{FileReport, Report, RunReport, UploadEnd, UploadReport};
+use crate::scan::cut::{Limits, Pieces};
 use crate::scan::{self, Counts, Extent, Scan};
 use crate::spool::{Region, Spool};
 
@@ -56,10 +57,15 @@ pub async fn run(
         }
     };
     report.files = checked.iter().map(|file| file_report(file, config)).collect();
-    if let Mode::Upload(delivery) = &config.mode
-        && report.may_send()
-    {
-        send(delivery, &checked, &mut report, observer, interrupted).await;
+    if report.may_send() {
+        match &config.mode {
+            Mode::Validate => {}
+            Mode::Write(folder) => write(folder, planned(&checked, config, &report), &mut report),
+            Mode::Upload(delivery) => {
+                let uploads = planned(&checked, config, &report);
+                send(delivery, uploads, &mut report, observer, interrupted).await;
+            }
+        }
     }
     report
 }
@@ -79,7 +85,8 @@ fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, Strin
     let bytes = files.iter().filter_map(|file| file.region.as_ref()).map(Region::length).sum();
     observer.event(&Event::Begin { phase: Phase::Checking, bytes: Some(bytes) });
     for file in &mut files {
-        scan_file(file, observer).map_err(|error| spool_failure(&config.temp_folder, &error))?;
+        scan_file(file, config.limits, observer)
+            .map_err(|error| spool_failure(&config.temp_folder, &error))?;
     }
     observer.event(&Event::End);
     Ok(files)
@@ -132,24 +139,38 @@ fn read(
         Err(ReadError::Spool(error)) => return Err(spool_failure(&config.temp_folder, &error)),
     }
     let extent = Extent { bytes: region.as_ref().map_or(0, Region::length), lines: 0 };
-    let scan = Scan { counts: Counts::default(), findings, extent };
+    let scan = Scan { counts: Counts::default(), findings, extent, pieces: Pieces::default() };
     Ok(Checked { input: input.clone(), format, region, scan })
 }
 
-fn scan_file(file: &mut Checked, observer: &dyn Observer) -> io::Result<()> {
+fn scan_file(file: &mut Checked, limits: Limits, observer: &dyn Observer) -> io::Result<()> {
     let (Some(format), Some(region)) = (file.format, &file.region) else { return Ok(()) };
     let source = Observed { reader: region.reader(), observer };
-    let mut scan = scan::scan(format, source)?;
+    let mut scan = scan::scan(format, source, limits)?;
     // What was found while it was read stands before what is in it.
     let mut findings = std::mem::take(&mut file.scan.findings);
     findings.append(std::mem::take(&mut scan.findings));
-    if scan.counts.results > MAX_RESULTS {
-        let results = scan.counts.results;
-        let message = format!("{results} results in one upload: the service takes {MAX_RESULTS}");
+    for message in beyond(&scan, limits) {
         findings.push(Finding::of_file(Code::ResultsOverLimit, message));
     }
     file.scan = Scan { findings, ..scan };
     Ok(())
+}
+
+/// What is said of parts of a file that cannot be cut to the limits.
+fn beyond(scan: &Scan, limits: Limits) -> impl Iterator<Item = String> {
+    let said = move |results: u64, bytes: u64, (first, last): (u64, u64)| {
+        format!(
+            "{results} results in {bytes} bytes that cannot be cut, in lines {first} to {last}: \
+             an upload takes {} results and {} bytes",
+            limits.results, limits.bytes
+        )
+    };
+    let pieces = scan.pieces.list.iter().filter(move |piece| !piece.is_within(limits));
+    let whole = scan.counts.results > limits.results || scan.extent.bytes > limits.bytes;
+    let whole = (whole && scan.pieces.list.is_empty())
+        .then(|| said(scan.counts.results, scan.extent.bytes, (1, scan.extent.lines)));
+    pieces.map(move |piece| said(piece.counts.results, piece.length(), piece.lines)).chain(whole)
 }
 
 /// Tells how far a reader is.
@@ -183,24 +204,55 @@ fn file_report(file: &Checked, config: &Config) -> FileReport {
     }
 }
 
+/// Plans the uploads of the files that are valid.
+fn planned(checked: &[Checked], config: &Config, report: &Report) -> Vec<Upload> {
+    let valid =
+        checked.iter().zip(&report.files).enumerate().filter(|(_, (_, file))| file.is_valid);
+    let files = valid.filter_map(|(index, (file, _))| {
+        let (format, region) = (file.format?, file.region.as_ref()?);
+        let file_name = sent_name(file.input.path(), format);
+        Some(PlannedFile { index, file_name, format, region, scan: &file.scan })
+    });
+    let files: Vec<PlannedFile<'_>> = files.collect();
+    plan::plan(&files, config.limits, config.packing)
+}
+
+/// Writes the uploads as files: `0001.xml`, `0002.xml`… in the plan's order, over none that is there.
+fn write(folder: &Path, uploads: Vec<Upload>, report: &mut Report) {
+    let path = |upload: &Upload| {
+        folder.join(format!("{:04}.{}", upload.index + 1, upload.format.extension()))
+    };
+    let failure =
+        |path: &Path, error: &io::Error| format!("failed to write {}: {error}", path.display());
+    if let Err(error) = std::fs::create_dir_all(folder) {
+        report.failure = Some(failure(folder, &error));
+        return;
+    }
+    // All are looked at before the first is written.
+    if let Some(path) = uploads.iter().map(path).find(|path| path.exists()) {
+        report.failure = Some(failure(&path, &io::ErrorKind::AlreadyExists.into()));
+        return;
+    }
+    for upload in uploads {
+        let path = path(&upload);
+        let written = std::fs::File::create_new(&path)
+            .and_then(|file| upload.write_to(&mut io::BufWriter::with_capacity(1 << 16, file)));
+        if let Err(error) = written {
+            report.failure = Some(failure(&path, &error));
+            return;
+        }
+        let end = UploadEnd::Written(path.display().to_string());
+        report.uploads.push(UploadReport { upload, end, warnings: Vec::new() });
+    }
+}
+
 async fn send(
     delivery: &Delivery,
-    checked: &[Checked],
+    uploads: Vec<Upload>,
     report: &mut Report,
     observer: Arc<dyn Observer>,
     interrupted: CancellationToken,
 ) {
-    let files: Vec<PlannedFile<'_>> = checked
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| report.files.get(*index).is_some_and(|file| file.is_valid))
-        .filter_map(|(index, file)| {
-            let (format, region) = (file.format?, file.region.as_ref()?);
-            let file_name = sent_name(file.input.path(), format);
-            Some(PlannedFile { index, file_name, format, region, scan: &file.scan })
-        })
-        .collect();
-    let uploads = plan::plan(&files);
     report.run = Some(RunReport { key: delivery.run_env.key().to_owned(), url: None });
     let host = delivery.url.host_str().unwrap_or_default();
     let note = format!("uploading to {host} with run key {}", delivery.run_env.key());
@@ -221,10 +273,13 @@ async fn send(
         for warning in &warnings {
             observer.event(&Event::Warning(&format!("upload {}: {warning}", upload.index + 1)));
         }
-        report.uploads.push(UploadReport { upload, delivered, warnings });
+        let end = UploadEnd::Delivered(delivered);
+        report.uploads.push(UploadReport { upload, end, warnings });
     }
-    let run_url =
-        report.uploads.iter().find_map(|upload| upload.delivered.answer.as_ref()?.run_url.clone());
+    let run_url = report
+        .uploads
+        .iter()
+        .find_map(|upload| upload.delivered()?.answer.as_ref()?.run_url.clone());
     if let Some(run) = &mut report.run {
         run.url = run_url;
     }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{FileReport, Report, RunMode, RunReport, Totals, UploadReport};
+use super::{FileReport, Report, RunMode, RunReport, Totals, UploadEnd, UploadReport};
 use crate::deliver::answer::Answer;
 use crate::deliver::{Attempt, Outcome};
 use crate::finding::{Code, Finding, Severity};
@@ -78,6 +78,8 @@ struct Upload<'a> {
     bytes: u64,
     sources: Vec<Source<'a>>,
     outcome: Outcome,
+    /// Where it was written, with `--write-uploads`.
+    written: Option<&'a str>,
     error: Option<&'a str>,
     warnings: &'a [String],
     attempts: Vec<UploadAttempt<'a>>,
@@ -148,7 +150,13 @@ impl<'a> FileFinding<'a> {
 
 impl<'a> Upload<'a> {
     fn of(report: &'a UploadReport, run: &'a Report) -> Self {
-        let UploadReport { upload, delivered, warnings } = report;
+        let UploadReport { upload, end, warnings } = report;
+        let delivered = report.delivered();
+        let written = match end {
+            UploadEnd::Written(path) => Some(path.as_str()),
+            UploadEnd::Delivered(_) => None,
+        };
+        let attempts = delivered.map(|delivered| delivered.attempts.as_slice()).unwrap_or_default();
         let sources = upload.sources.iter().map(|source| Source {
             file: run.files.get(source.file).map_or("", |file| file.path.as_str()),
             first_line: source.lines.0,
@@ -161,11 +169,12 @@ impl<'a> Upload<'a> {
             results: upload.results,
             bytes: upload.length(),
             sources: sources.collect(),
-            outcome: delivered.outcome,
-            error: delivered.reason.as_deref(),
+            outcome: delivered.map_or(Outcome::NotSent, |delivered| delivered.outcome),
+            written,
+            error: delivered.and_then(|delivered| delivered.reason.as_deref()),
             warnings,
-            attempts: delivered.attempts.iter().map(UploadAttempt::of).collect(),
-            response: delivered.answer.as_ref(),
+            attempts: attempts.iter().map(UploadAttempt::of).collect(),
+            response: delivered.and_then(|delivered| delivered.answer.as_ref()),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::scan::Counts;
 #[serde(rename_all = "lowercase")]
 pub enum RunMode {
     Validate,
+    Write,
     Upload,
 }
 
@@ -52,8 +53,34 @@ pub struct FileReport {
 #[derive(Debug)]
 pub struct UploadReport {
     pub upload: Upload,
-    pub delivered: Delivered,
+    pub end: UploadEnd,
     pub warnings: Vec<String>,
+}
+
+/// What became of an upload.
+#[derive(Debug)]
+pub enum UploadEnd {
+    /// It was written to a file of this path.
+    Written(String),
+    /// It was sent, or should have been.
+    Delivered(Delivered),
+}
+
+impl UploadReport {
+    /// The account of its delivery, if it was to be delivered.
+    #[must_use]
+    pub const fn delivered(&self) -> Option<&Delivered> {
+        match &self.end {
+            UploadEnd::Written(_) => None,
+            UploadEnd::Delivered(delivered) => Some(delivered),
+        }
+    }
+
+    /// Whether the service took it.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.delivered().is_some_and(|delivered| delivered.outcome == Outcome::Accepted)
+    }
 }
 
 /// The run that the service groups the uploads into.
@@ -82,6 +109,7 @@ impl Report {
     pub const fn new(config: &Config) -> Self {
         let mode = match config.mode {
             Mode::Validate => RunMode::Validate,
+            Mode::Write(_) => RunMode::Write,
             Mode::Upload(_) => RunMode::Upload,
         };
         Self {
@@ -118,8 +146,9 @@ impl Report {
             totals.bytes += file.bytes;
         }
         for upload in &self.uploads {
-            totals.accepted += u64::from(upload.delivered.outcome == Outcome::Accepted);
-            if let Some(answer) = &upload.delivered.answer {
+            totals.accepted += u64::from(upload.is_accepted());
+            if let Some(answer) = upload.delivered().and_then(|delivered| delivered.answer.as_ref())
+            {
                 totals.queued += answer.queued.unwrap_or(0);
                 totals.service_skipped += answer.skipped.unwrap_or(0);
             }
@@ -147,9 +176,10 @@ impl Report {
             return checked;
         }
         let causes: Vec<Cause> =
-            self.uploads.iter().filter_map(|upload| upload.delivered.cause).collect();
+            self.uploads.iter().filter_map(|upload| upload.delivered()?.cause).collect();
         if causes.is_empty() {
-            checked
+            let skipped = self.checks.fail_on_skipped && self.totals().service_skipped > 0;
+            if checked == 0 && skipped { 24 } else { checked }
         } else if causes.len() < self.uploads.len() {
             23
         } else if causes.contains(&Cause::Token) {

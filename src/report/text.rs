@@ -163,30 +163,39 @@ impl<W: Write> Writer<'_, W> {
     /// An upload that is worth a word of its own.
     fn upload(&mut self, report: &UploadReport, run: &Report) -> io::Result<()> {
         let Palette { bad, warning, .. } = self.palette;
-        let UploadReport { upload, delivered, warnings } = report;
-        let sources: Vec<_> = upload
+        let UploadReport { upload, warnings, .. } = report;
+        let mut sources: Vec<_> = upload
             .sources
             .iter()
             .take(3)
             .map(|source| {
-                run.files.get(source.file).map_or_else(String::new, |file| printable(&file.path))
+                let file = run.files.get(source.file).map_or("", |file| file.path.as_str());
+                let (first, last) = source.lines;
+                format!("{} lines {first}-{last}", printable(file))
             })
             .collect();
+        if upload.sources.len() > sources.len() {
+            sources.push(format!("{} more", upload.sources.len() - sources.len()));
+        }
         let name = format!(
             "upload {} of {} ({})",
             upload.index + 1,
             run.uploads.len(),
             sources.join(", ")
         );
-        let outcome = match delivered.outcome {
+        let outcome = report.delivered().and_then(|delivered| match delivered.outcome {
             Outcome::Accepted => None,
             Outcome::Refused => Some("refused"),
             Outcome::NotSent => Some("not sent"),
             Outcome::Unknown => Some("sent, but not answered: it may have arrived"),
-        };
+        });
         if let Some(outcome) = outcome {
-            let reason = delivered.reason.as_deref().unwrap_or_default();
-            writeln!(self.out, "{bad}{outcome}{bad:#}: {name}: {}", printable(reason))?;
+            let reason = report.delivered().and_then(|delivered| delivered.reason.as_deref());
+            writeln!(
+                self.out,
+                "{bad}{outcome}{bad:#}: {name}: {}",
+                printable(reason.unwrap_or_default())
+            )?;
         }
         for text in warnings {
             writeln!(self.out, "{warning}warning{warning:#}: {name}: {}", printable(text))?;
@@ -203,16 +212,25 @@ impl<W: Write> Writer<'_, W> {
             writeln!(self.out, "{bad}interrupted{bad:#}")?;
         }
         if report.uploads.is_empty() {
-            if report.mode == RunMode::Upload && report.signal.is_none() {
+            if report.mode != RunMode::Validate && report.signal.is_none() {
                 writeln!(self.out, "{bad}nothing was sent{bad:#}")?;
             }
             return Ok(());
+        }
+        if report.mode == RunMode::Write {
+            let results = report.uploads.iter().map(|upload| upload.upload.results).sum();
+            let uploads = count(totals.uploads);
+            return writeln!(
+                self.out,
+                "{good}wrote{good:#} {uploads} uploads, {} results",
+                count(results)
+            );
         }
         let style = if totals.accepted == totals.uploads { good } else { bad };
         let sent: u64 = report
             .uploads
             .iter()
-            .filter(|u| u.delivered.outcome == Outcome::Accepted)
+            .filter(|upload| upload.is_accepted())
             .map(|u| u.upload.results)
             .sum();
         writeln!(

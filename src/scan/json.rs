@@ -121,6 +121,16 @@ impl<'f, R: Read> Cursor<'f, R> {
         }
     }
 
+    /// Where the next byte is in the document; before an element of an array, where that begins.
+    pub const fn offset(&self) -> u64 {
+        self.window.offset()
+    }
+
+    /// The line of an offset near the one at hand.
+    pub fn line(&self, offset: u64) -> u64 {
+        self.window.mark(offset).line()
+    }
+
     /// Whether the document kept the grammar up to here.
     pub const fn is_sound(&self) -> bool {
         self.is_sound

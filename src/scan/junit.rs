@@ -5,26 +5,50 @@
 //! children (`error`, `failure`, `skipped`); without one it passed.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
+use super::cut::{CountAttribute, Limits, Merge, Pieces, Tally, XmlCutter};
 use super::markup::shown;
 use super::window::Mark;
 use super::xml::{Context, Handler, Lexer, StartTag, local_name};
 use super::{Counts, Scan};
 use crate::finding::{Code, Finding, Findings, Severity};
+use crate::spool::ByteRange;
+
+/// Attributes of a `<testsuites>` that say nothing about the suites in it: identity and sums.
+const OF_ROOT_ALONE: [&[u8]; 12] = [
+    b"assertions",
+    b"disabled",
+    b"duration",
+    b"errors",
+    b"failures",
+    b"id",
+    b"name",
+    b"skipped",
+    b"tests",
+    b"time",
+    b"timestamp",
+    b"uuid",
+];
 
 /// Scans a JUnit XML document.
 ///
 /// # Errors
 /// What reading the source gives. What is wrong with the document is a finding.
-pub fn scan(source: impl Read) -> io::Result<Scan> {
+pub fn scan(source: impl Read, limits: Limits) -> io::Result<Scan> {
     let mut findings = Findings::default();
-    let mut junit = Junit::default();
+    let mut junit = Junit { cutter: XmlCutter::new(limits), open: Vec::new(), merge: Merge::Alone };
     let extent = Lexer::new(source, &mut findings).run(&mut junit)?;
-    if junit.counts.results == 0 && findings.count(Severity::Error) == 0 {
+    let counts = junit.cutter.tally().counts;
+    if counts.results == 0 && findings.count(Severity::Error) == 0 {
         findings.push(Finding::of_file(Code::ResultsNone, "the file holds no <testcase>"));
     }
     findings.sort();
-    Ok(Scan { counts: junit.counts, findings, extent })
+    // What a DOCTYPE names may be needed by what follows it.
+    let has_doctype = findings.counts().contains_key(&Code::XmlDoctype);
+    let merge = if has_doctype { Merge::Alone } else { junit.merge };
+    let pieces = Pieces { list: junit.cutter.finish(extent.bytes), merge };
+    Ok(Scan { counts, findings, extent, pieces })
 }
 
 /// What an element means for the results.
@@ -49,7 +73,7 @@ impl Element {
     fn of(name: &[u8]) -> Self {
         match local_name(name) {
             b"testcase" => Self::Result,
-            b"testsuite" => Self::Suite,
+            b"testsuite" | b"testsuites" => Self::Suite,
             b"error" => Self::Outcome(Outcome::Error),
             b"failure" => Self::Outcome(Outcome::Failure),
             b"skipped" => Self::Outcome(Outcome::Skipped),
@@ -60,7 +84,26 @@ impl Element {
 
 /// An element that is open, as far as its end needs it.
 #[derive(Debug)]
-enum Open {
+struct Open {
+    role: Role,
+    kind: OpenKind,
+}
+
+/// What an element is to the cutter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The root, and the suites in containers.
+    Container,
+    /// Any other child of a container.
+    Unit,
+    /// A container's properties, which begin here.
+    Properties(u64),
+    /// Whatever is deeper.
+    Inside,
+}
+
+#[derive(Debug)]
+enum OpenKind {
     Suite {
         /// Where its tag is, and how many results it says it has.
         mark: Mark,
@@ -73,35 +116,63 @@ enum Open {
     Other,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Junit {
-    counts: Counts,
+    cutter: XmlCutter,
     open: Vec<Open>,
+    merge: Merge,
 }
 
 impl Handler for Junit {
     fn open(&mut self, tag: &StartTag<'_>, context: &mut dyn Context) {
         if tag.depth == 0 {
             check_root(tag, context);
+            self.merge = merge_of(tag);
         }
-        let opened = match Element::of(tag.name) {
+        let element = Element::of(tag.name);
+        let role = self.role(element, tag);
+        match role {
+            Role::Container => {
+                let counts = tag.attributes().zip(tag.value_ranges());
+                let counts = counts.filter_map(|((name, _), value)| {
+                    CountAttribute::of(name).map(|attribute| (attribute, value))
+                });
+                let name_length = tag.name.len() as u64;
+                self.cutter.open_container(tag.offset..tag.end, name_length, counts.collect());
+            }
+            Role::Unit => self.cutter.open_unit(tag.offset, context.mark(tag.offset).line()),
+            Role::Properties(_) | Role::Inside => {}
+        }
+        let kind = match element {
             Element::Result => {
                 self.result(tag, context);
-                Open::Result(Outcome::Passed)
+                OpenKind::Result(Outcome::Passed)
             }
             Element::Suite => suite(tag, context),
             Element::Outcome(outcome) => {
                 self.outcome(outcome, context);
-                Open::Other
+                OpenKind::Other
             }
-            Element::Other => Open::Other,
+            Element::Other => OpenKind::Other,
         };
-        self.open.push(opened);
+        self.open.push(Open { role, kind });
     }
 
-    fn close(&mut self, _end: u64, context: &mut dyn Context) {
-        if let Some(Open::Suite { mark, declared, own, all }) = self.open.pop() {
-            if let Some(Open::Suite { all: around, .. }) = self.open.last_mut() {
+    fn close(&mut self, end_tag: ByteRange, context: &mut dyn Context) {
+        let Some(Open { role, kind }) = self.open.pop() else { return };
+        match role {
+            Role::Container => self.cutter.close_container(&end_tag),
+            Role::Unit => {
+                let line = context.mark(end_tag.end.saturating_sub(1)).line();
+                self.cutter.close_unit(end_tag.end, line);
+            }
+            Role::Properties(start) => self.cutter.properties(start..end_tag.end),
+            Role::Inside => {}
+        }
+        if let OpenKind::Suite { mark, declared, own, all } = kind {
+            if let Some(Open { kind: OpenKind::Suite { all: around, .. }, .. }) =
+                self.open.last_mut()
+            {
                 *around += all;
             }
             // Producers differ in whether a suite counts the results of the suites in it.
@@ -110,7 +181,7 @@ impl Handler for Junit {
                 && declared != all
             {
                 context.report_at(Code::JunitCountsDisagree, mark, &|| {
-                    format!("tests=\"{declared}\" in a testsuite that holds {all}")
+                    format!("tests=\"{declared}\" in a suite that holds {all}")
                 });
             }
         }
@@ -118,12 +189,21 @@ impl Handler for Junit {
 }
 
 impl Junit {
-    fn result(&mut self, tag: &StartTag<'_>, context: &mut dyn Context) {
-        // What stands behind an error of well-formedness, the service's parser never sees.
-        if context.is_sound() {
-            self.counts.results += 1;
+    fn role(&self, element: Element, tag: &StartTag<'_>) -> Role {
+        match self.open.last().map(|around| around.role) {
+            None => Role::Container,
+            Some(Role::Container) if element == Element::Suite => Role::Container,
+            Some(Role::Container) if local_name(tag.name) == b"properties" => {
+                Role::Properties(tag.offset)
+            }
+            Some(Role::Container) => Role::Unit,
+            Some(_) => Role::Inside,
         }
-        if let Some(Open::Suite { own, all, .. }) = self.open.last_mut() {
+    }
+
+    fn result(&mut self, tag: &StartTag<'_>, context: &mut dyn Context) {
+        let is_sound = context.is_sound();
+        if let Some(Open { kind: OpenKind::Suite { own, all, .. }, .. }) = self.open.last_mut() {
             *own += 1;
             *all += 1;
         }
@@ -132,9 +212,17 @@ impl Junit {
             match key {
                 b"name" => name = !value.trim_ascii().is_empty(),
                 b"classname" => classname = !value.trim_ascii().is_empty(),
-                b"time" => check_time(tag, value, context),
+                b"time" => {
+                    let time = check_time(tag, value, context);
+                    let tally = self.cutter.tally_mut();
+                    tally.time = tally.time.saturating_add(time);
+                }
                 _ => {}
             }
+        }
+        // What stands behind an error of well-formedness, the service's parser never sees.
+        if is_sound {
+            self.cutter.tally_mut().counts.results += 1;
         }
         if !name {
             let message = || "a testcase without a name".to_owned();
@@ -148,51 +236,77 @@ impl Junit {
 
     /// Counts the outcome that a child of a result gives it.
     fn outcome(&mut self, outcome: Outcome, context: &dyn Context) {
-        let Some(Open::Result(before)) = self.open.last_mut() else { return };
+        let Some(Open { kind: OpenKind::Result(before), .. }) = self.open.last_mut() else {
+            return;
+        };
         if outcome <= *before || !context.is_sound() {
             return;
         }
-        let counts = &mut self.counts;
-        match *before {
-            Outcome::Passed => {}
-            Outcome::Skipped => counts.skipped -= 1,
-            Outcome::Failure => counts.failures -= 1,
-            Outcome::Error => counts.errors -= 1,
+        let Tally { counts, .. } = self.cutter.tally_mut();
+        if let Some(count) = outcome_count(counts, *before) {
+            *count -= 1;
         }
-        match outcome {
-            Outcome::Passed => {}
-            Outcome::Skipped => counts.skipped += 1,
-            Outcome::Failure => counts.failures += 1,
-            Outcome::Error => counts.errors += 1,
+        if let Some(count) = outcome_count(counts, outcome) {
+            *count += 1;
         }
         *before = outcome;
     }
 }
 
-fn suite(tag: &StartTag<'_>, context: &mut dyn Context) -> Open {
+fn outcome_count(counts: &mut Counts, outcome: Outcome) -> Option<&mut u64> {
+    match outcome {
+        Outcome::Passed => None,
+        Outcome::Skipped => Some(&mut counts.skipped),
+        Outcome::Failure => Some(&mut counts.failures),
+        Outcome::Error => Some(&mut counts.errors),
+    }
+}
+
+fn suite(tag: &StartTag<'_>, context: &mut dyn Context) -> OpenKind {
     let mut declared = None;
     for (key, value) in tag.attributes() {
         match key {
             b"tests" => {
-                declared =
-                    std::str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok());
+                let value = std::str::from_utf8(value).ok();
+                declared = value.and_then(|value| value.trim().parse().ok());
             }
-            b"time" => check_time(tag, value, context),
+            b"time" => {
+                check_time(tag, value, context);
+            }
             _ => {}
         }
     }
-    Open::Suite { mark: context.mark(tag.offset), declared, own: 0, all: 0 }
+    OpenKind::Suite { mark: context.mark(tag.offset), declared, own: 0, all: 0 }
+}
+
+/// How a document with this root can stand together with others.
+fn merge_of(root: &StartTag<'_>) -> Merge {
+    match root.name {
+        b"testsuite" => Merge::Root,
+        b"testsuites" if root.attributes().all(|(name, _)| OF_ROOT_ALONE.contains(&name)) => {
+            Merge::Inner
+        }
+        _ => Merge::Alone,
+    }
 }
 
 /// A time is a number of seconds; nothing at all is common, and harmless.
-fn check_time(tag: &StartTag<'_>, value: &[u8], context: &mut dyn Context) {
+///
+/// Returns it in microseconds.
+fn check_time(tag: &StartTag<'_>, value: &[u8], context: &mut dyn Context) -> u64 {
     let value = value.trim_ascii();
+    if value.is_empty() {
+        return 0;
+    }
     let number = std::str::from_utf8(value).ok().and_then(|value| value.parse::<f64>().ok());
-    if !value.is_empty() && number.is_none_or(|number| !number.is_finite() || number < 0.0) {
+    let duration = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
+    let Some(duration) = duration else {
         context.report(Code::JunitOddTime, tag.offset, &|| {
             format!("time=\"{}\" is not a number of seconds", shown(value))
         });
-    }
+        return 0;
+    };
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn check_root(tag: &StartTag<'_>, context: &mut dyn Context) {
@@ -224,8 +338,10 @@ fn check_root(tag: &StartTag<'_>, context: &mut dyn Context) {
 mod tests {
     use super::*;
 
+    const UNLIMITED: Limits = Limits { results: u64::MAX, bytes: u64::MAX };
+
     fn places(text: &str, code: Code) -> Vec<(u64, u64, String)> {
-        let scan = scan(text.as_bytes()).unwrap();
+        let scan = scan(text.as_bytes(), UNLIMITED).unwrap();
         let found = scan.findings.listed().iter().filter(|finding| finding.code == code);
         found.filter_map(|f| f.place.clone()).map(|p| (p.line, p.column, p.path)).collect()
     }
@@ -261,7 +377,7 @@ mod tests {
             <testcase name='4' classname='c'><skipped/></testcase>\
             <testcase name='5' classname='c'><testcase name='6' classname='c'><failure/></testcase></testcase>\
             <error/></testsuite>";
-        let counts = scan(text.as_bytes()).unwrap().counts;
+        let counts = scan(text.as_bytes(), UNLIMITED).unwrap().counts;
         assert_eq!(counts, Counts { results: 6, failures: 2, errors: 1, skipped: 1 });
     }
 }

@@ -3,9 +3,11 @@
 //! Constant memory: neither the size of the file nor the number of results grows it. Each format
 //! is a file here; `xml` and `json` are the layers below them, over one `window`.
 
+pub mod cut;
 mod json;
 mod junit;
 mod markup;
+mod results;
 mod runner;
 mod shape;
 mod test_engine;
@@ -16,6 +18,7 @@ use std::io::{self, Read};
 
 use crate::finding::Findings;
 use crate::format::Format;
+use cut::{Limits, Pieces};
 pub use window::Extent;
 
 /// How many results a file holds, and how they ended.
@@ -31,6 +34,30 @@ pub struct Counts {
     pub skipped: u64,
 }
 
+impl Counts {
+    /// The sum of both.
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self {
+            results: self.results + more.results,
+            failures: self.failures + more.failures,
+            errors: self.errors + more.errors,
+            skipped: self.skipped + more.skipped,
+        }
+    }
+
+    /// What came since `before`.
+    #[must_use]
+    pub const fn since(self, before: &Self) -> Self {
+        Self {
+            results: self.results.saturating_sub(before.results),
+            failures: self.failures.saturating_sub(before.failures),
+            errors: self.errors.saturating_sub(before.errors),
+            skipped: self.skipped.saturating_sub(before.skipped),
+        }
+    }
+}
+
 /// What a pass over one result file yields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
@@ -39,19 +66,21 @@ pub struct Scan {
     pub findings: Findings,
     /// How much was read.
     pub extent: Extent,
+    /// Where it is to be cut.
+    pub pieces: Pieces,
 }
 
-/// Scans a result file, given as UTF-8 from its start.
+/// Scans a result file, given as UTF-8 from its start, and cuts it where one upload is full.
 ///
 /// # Errors
 /// What reading the source gives. What is wrong with the file is a finding.
-pub fn scan(format: Format, source: impl Read) -> io::Result<Scan> {
+pub fn scan(format: Format, source: impl Read, limits: Limits) -> io::Result<Scan> {
     match format {
-        Format::Junit => junit::scan(source),
-        Format::Json => test_engine::scan(source),
-        Format::RspecJson => runner::scan_rspec(source),
-        Format::JestJson => runner::scan_jest(source),
-        Format::PlaywrightJson => runner::scan_playwright(source),
-        Format::CucumberJson => runner::scan_cucumber(source),
+        Format::Junit => junit::scan(source, limits),
+        Format::Json => test_engine::scan(source, limits),
+        Format::RspecJson => runner::scan_rspec(source, limits),
+        Format::JestJson => runner::scan_jest(source, limits),
+        Format::PlaywrightJson => runner::scan_playwright(source, limits),
+        Format::CucumberJson => runner::scan_cucumber(source, limits),
     }
 }

@@ -7,10 +7,12 @@ use std::io::{self, Read};
 
 use serde::de::{MapAccess, SeqAccess};
 
+use super::cut::{JsonCutter, Limits, Merge};
 use super::json::{Cursor, Step};
+use super::results::{Outcome, end_of_scan, nested_array, root_array, unit};
 use super::shape::{Kind, Of, Shape, Word};
 use super::{Counts, Scan};
-use crate::finding::{Code, Finding, Findings, Severity};
+use crate::finding::{Code, Findings};
 
 /// How deep Playwright's suites may nest.
 const MAX_SUITES: usize = 64;
@@ -19,11 +21,11 @@ const MAX_SUITES: usize = 64;
 ///
 /// # Errors
 /// What reading the source gives, as for each of these functions.
-pub fn scan_rspec(source: impl Read) -> io::Result<Scan> {
-    scan(source, |cursor, counts| {
-        object_with(cursor, "examples", |cursor| {
-            cursor.array(|cursor| {
-                leaf(cursor, counts, |status| match status {
+pub fn scan_rspec(source: impl Read, limits: Limits) -> io::Result<Scan> {
+    scan(source, limits, |cursor, cutter| {
+        object_with(cursor, cutter, "examples", |cursor, cutter| {
+            unit(cursor, cutter, |cursor| {
+                leaf(cursor, |status| match status {
                     "failed" => Outcome::Failed,
                     "pending" => Outcome::Skipped,
                     _ => Outcome::Passed,
@@ -37,20 +39,15 @@ pub fn scan_rspec(source: impl Read) -> io::Result<Scan> {
 ///
 /// # Errors
 /// What reading the source gives.
-pub fn scan_jest(source: impl Read) -> io::Result<Scan> {
-    scan(source, |cursor, counts| {
-        object_with(cursor, "testResults", |cursor| {
-            cursor.array(|cursor| {
-                cursor.object(|cursor, key| {
-                    if key != "assertionResults" {
-                        return cursor.skip();
-                    }
-                    cursor.array(|cursor| {
-                        leaf(cursor, counts, |status| match status {
-                            "failed" => Outcome::Failed,
-                            "pending" | "skipped" | "todo" | "disabled" => Outcome::Skipped,
-                            _ => Outcome::Passed,
-                        })
+pub fn scan_jest(source: impl Read, limits: Limits) -> io::Result<Scan> {
+    scan(source, limits, |cursor, cutter| {
+        object_with(cursor, cutter, "testResults", |cursor, cutter| {
+            nested_array(cursor, cutter, "assertionResults", |cursor, cutter| {
+                unit(cursor, cutter, |cursor| {
+                    leaf(cursor, |status| match status {
+                        "failed" => Outcome::Failed,
+                        "pending" | "skipped" | "todo" | "disabled" => Outcome::Skipped,
+                        _ => Outcome::Passed,
                     })
                 })
             })
@@ -60,101 +57,93 @@ pub fn scan_jest(source: impl Read) -> io::Result<Scan> {
 
 /// Scans what Playwright's JSON reporter writes: `suites[]…specs[].tests[].results[]`.
 ///
+/// It is cut between the root's suites only: a suite has two arrays with results in them.
+///
 /// # Errors
 /// What reading the source gives.
-pub fn scan_playwright(source: impl Read) -> io::Result<Scan> {
-    scan(source, |cursor, counts| {
-        object_with(cursor, "suites", |cursor| playwright_suites(cursor, counts, 0))
-    })
-}
-
-fn playwright_suites<R: Read>(
-    cursor: &mut Cursor<'_, R>,
-    counts: &mut Counts,
-    depth: usize,
-) -> Step {
-    cursor.array(|cursor| {
-        cursor.object(|cursor, key| match key {
-            "suites" if depth < MAX_SUITES => playwright_suites(cursor, counts, depth + 1),
-            "specs" => cursor.array(|cursor| {
-                cursor.object(|cursor, key| match key {
-                    "tests" => cursor.array(|cursor| {
-                        cursor.object(|cursor, key| match key {
-                            "results" => {
-                                cursor.array(|cursor| leaf(cursor, counts, playwright_outcome))
-                            }
-                            _ => cursor.skip(),
-                        })
-                    }),
-                    _ => cursor.skip(),
-                })
-            }),
-            _ => cursor.skip(),
+pub fn scan_playwright(source: impl Read, limits: Limits) -> io::Result<Scan> {
+    scan(source, limits, |cursor, cutter| {
+        object_with(cursor, cutter, "suites", |cursor, cutter| {
+            unit(cursor, cutter, |cursor| {
+                let mut counts = Counts::default();
+                playwright_suite(cursor, &mut counts, 0)?;
+                Ok(counts)
+            })
         })
     })
 }
 
-fn playwright_outcome(status: &str) -> Outcome {
-    match status {
-        "failed" => Outcome::Failed,
-        "timedOut" | "interrupted" => Outcome::Error,
-        "skipped" => Outcome::Skipped,
-        _ => Outcome::Passed,
-    }
+fn playwright_suite<R: Read>(
+    cursor: &mut Cursor<'_, R>,
+    counts: &mut Counts,
+    depth: usize,
+) -> Step {
+    cursor.object(|cursor, key| match key {
+        "suites" if depth < MAX_SUITES => {
+            cursor.array(|cursor| playwright_suite(cursor, counts, depth + 1))
+        }
+        "specs" => in_arrays(cursor, &["tests", "results"], &mut |cursor| {
+            *counts = counts.plus(leaf(cursor, |status| match status {
+                "failed" => Outcome::Failed,
+                "timedOut" | "interrupted" => Outcome::Error,
+                "skipped" => Outcome::Skipped,
+                _ => Outcome::Passed,
+            })?);
+            Ok(())
+        }),
+        _ => cursor.skip(),
+    })
+}
+
+/// Walks an array of objects for the arrays of objects of these keys, one within the other.
+fn in_arrays<R: Read>(
+    cursor: &mut Cursor<'_, R>,
+    keys: &[&str],
+    element: &mut dyn FnMut(&mut Cursor<'_, R>) -> Step,
+) -> Step {
+    cursor.array(|cursor| match keys.split_first() {
+        None => element(cursor),
+        Some((wanted, keys)) => cursor.object(|cursor, key| {
+            if key == *wanted { in_arrays(cursor, keys, element) } else { cursor.skip() }
+        }),
+    })
 }
 
 /// Scans what `cucumber --format json` writes: `[].elements[]` of type `scenario`.
 ///
 /// # Errors
 /// What reading the source gives.
-pub fn scan_cucumber(source: impl Read) -> io::Result<Scan> {
-    scan(source, |cursor, counts| {
-        cursor.array(|cursor| {
-            cursor.object(|cursor, key| {
-                if key != "elements" {
-                    return cursor.skip();
-                }
-                cursor.array(|cursor| {
+pub fn scan_cucumber(source: impl Read, limits: Limits) -> io::Result<Scan> {
+    scan(source, limits, |cursor, cutter| {
+        root_array(cursor, cutter, 0, |cursor, cutter| {
+            nested_array(cursor, cutter, "elements", |cursor, cutter| {
+                unit(cursor, cutter, |cursor| {
                     let element = cursor.value::<Of<CucumberElement>>()?.value.0;
-                    if element.kind.text == "scenario" {
-                        count(cursor, counts, element.steps.worst);
-                    }
-                    Ok(())
+                    let is_scenario = element.kind.text == "scenario";
+                    Ok(if is_scenario { element.steps.worst.count() } else { Counts::default() })
                 })
             })
         })
     })
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
-    #[default]
-    Passed,
-    Skipped,
-    Failed,
-    Error,
-}
-
 fn scan<S: Read>(
     source: S,
-    walk: impl FnOnce(&mut Cursor<'_, S>, &mut Counts) -> Step,
+    limits: Limits,
+    walk: impl FnOnce(&mut Cursor<'_, S>, &mut JsonCutter) -> Step,
 ) -> io::Result<Scan> {
     let mut findings = Findings::default();
-    let mut counts = Counts::default();
-    let extent = Cursor::new(source, &mut findings).document(|cursor| walk(cursor, &mut counts))?;
-    if counts.results == 0 && findings.count(Severity::Error) == 0 {
-        findings
-            .push(Finding::of_file(Code::ResultsNone, "the file holds no result of its format"));
-    }
-    findings.sort();
-    Ok(Scan { counts, findings, extent })
+    let mut cutter = JsonCutter::new(limits);
+    let extent = Cursor::new(source, &mut findings).document(|cursor| walk(cursor, &mut cutter))?;
+    Ok(end_of_scan(findings, cutter, extent, Merge::Alone))
 }
 
-/// Walks an object for the value of one key, which must be there.
+/// Walks the root for the array of one key, which must be there.
 fn object_with<R: Read>(
     cursor: &mut Cursor<'_, R>,
+    cutter: &mut JsonCutter,
     wanted: &str,
-    mut value: impl FnMut(&mut Cursor<'_, R>) -> Step,
+    mut element: impl FnMut(&mut Cursor<'_, R>, &mut JsonCutter) -> Step,
 ) -> Step {
     let mut seen = false;
     cursor.object(|cursor, key| {
@@ -162,7 +151,7 @@ fn object_with<R: Read>(
             return cursor.skip();
         }
         seen = true;
-        value(cursor)
+        root_array(cursor, cutter, 0, &mut element)
     })?;
     if !seen {
         cursor.report(Code::JsonWrongShape, 0, "", &|| format!("there is no \"{wanted}\""));
@@ -171,11 +160,7 @@ fn object_with<R: Read>(
 }
 
 /// Takes one result with its `status`.
-fn leaf<R: Read>(
-    cursor: &mut Cursor<'_, R>,
-    counts: &mut Counts,
-    outcome: fn(&str) -> Outcome,
-) -> Step {
+fn leaf<R: Read>(cursor: &mut Cursor<'_, R>, outcome: fn(&str) -> Outcome) -> Step<Counts> {
     let result = cursor.value::<Of<Leaf>>()?;
     let Of(Leaf { kind, status }) = result.value;
     if kind != Kind::Object {
@@ -183,21 +168,7 @@ fn leaf<R: Read>(
             format!("{} where a result is expected", kind.as_str())
         });
     }
-    count(cursor, counts, outcome(&status.text));
-    Ok(())
-}
-
-fn count<R: Read>(cursor: &Cursor<'_, R>, counts: &mut Counts, outcome: Outcome) {
-    if !cursor.is_sound() {
-        return;
-    }
-    counts.results += 1;
-    match outcome {
-        Outcome::Passed => {}
-        Outcome::Skipped => counts.skipped += 1,
-        Outcome::Failed => counts.failures += 1,
-        Outcome::Error => counts.errors += 1,
-    }
+    Ok(outcome(&status.text).count())
 }
 
 #[derive(Debug, Default)]

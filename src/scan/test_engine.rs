@@ -7,10 +7,12 @@ use std::io::{self, Read};
 
 use serde::de::{MapAccess, SeqAccess};
 
+use super::Scan;
+use super::cut::{JsonCutter, Limits, Merge};
 use super::json::{Cursor, Parsed};
+use super::results::{Outcome, end_of_scan, root_array, unit};
 use super::shape::{Kind, Of, Shape, Word};
-use super::{Counts, Scan};
-use crate::finding::{Code, Finding, Findings, Severity};
+use crate::finding::{Code, Findings};
 
 /// How many faults of one record are reported; a record may hold thousands of spans.
 const FAULTS_PER_RECORD: usize = 8;
@@ -19,31 +21,26 @@ const FAULTS_PER_RECORD: usize = 8;
 ///
 /// # Errors
 /// What reading the source gives. What is wrong with the document is a finding.
-pub fn scan(source: impl Read) -> io::Result<Scan> {
+pub fn scan(source: impl Read, limits: Limits) -> io::Result<Scan> {
     let mut findings = Findings::default();
-    let mut counts = Counts::default();
+    let mut cutter = JsonCutter::new(limits);
     let extent = Cursor::new(source, &mut findings).document(|cursor| {
-        cursor.array(|cursor| {
-            let Parsed { value: Of(record), offset } = cursor.value::<Of<Record>>()?;
-            if cursor.is_sound() {
-                counts.results += 1;
-                match record.result.text.as_str() {
-                    "failed" => counts.failures += 1,
-                    "skipped" => counts.skipped += 1,
-                    _ => {}
+        root_array(cursor, &mut cutter, 0, |cursor, cutter| {
+            unit(cursor, cutter, |cursor| {
+                let Parsed { value: Of(record), offset } = cursor.value::<Of<Record>>()?;
+                let outcome = match record.result.text.as_str() {
+                    "failed" => Outcome::Failed,
+                    "skipped" => Outcome::Skipped,
+                    _ => Outcome::Passed,
+                };
+                for fault in record.into_faults() {
+                    cursor.report(fault.code, offset, &fault.field, &|| fault.message.clone());
                 }
-            }
-            for fault in record.into_faults() {
-                cursor.report(fault.code, offset, &fault.field, &|| fault.message.clone());
-            }
-            Ok(())
+                Ok(outcome.count())
+            })
         })
     })?;
-    if counts.results == 0 && findings.count(Severity::Error) == 0 {
-        findings.push(Finding::of_file(Code::ResultsNone, "the array holds no record"));
-    }
-    findings.sort();
-    Ok(Scan { counts, findings, extent })
+    Ok(end_of_scan(findings, cutter, extent, Merge::Inner))
 }
 
 /// What is wrong with a record.
@@ -290,9 +287,12 @@ impl Shape for Detail {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::Counts;
+
+    const UNLIMITED: Limits = Limits { results: u64::MAX, bytes: u64::MAX };
 
     fn findings(text: &str) -> Vec<(Code, String)> {
-        let scan = scan(text.as_bytes()).unwrap();
+        let scan = scan(text.as_bytes(), UNLIMITED).unwrap();
         let listed = scan.findings.listed().iter();
         listed
             .map(|f| (f.code, f.place.as_ref().map_or_else(String::new, |p| p.path.clone())))
@@ -309,7 +309,7 @@ mod tests {
               {"section":"sleep","duration":1},
               {"section":"annotation","duration":1,"detail":{"content":""}}]}}]"#;
         assert_eq!(findings(text), []);
-        let counts = scan(text.as_bytes()).unwrap().counts;
+        let counts = scan(text.as_bytes(), UNLIMITED).unwrap().counts;
         assert_eq!(counts, Counts { results: 1, failures: 1, errors: 0, skipped: 0 });
     }
 

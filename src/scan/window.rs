@@ -73,6 +73,11 @@ impl Mark {
         }
     }
 
+    /// Its line, from 1.
+    pub const fn line(self) -> u64 {
+        self.line
+    }
+
     /// The place of it, within these elements.
     pub fn place(self, path: String) -> Place {
         let column = self.offset.saturating_sub(self.line_start) + 1;

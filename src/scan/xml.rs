@@ -17,6 +17,7 @@ use quick_xml::parser::{ElementParser, Parser as _, PiParser};
 use super::markup::{self, Attribute, Fault, Spans};
 use super::window::{Charset, Extent, IllegalCharacter, IllegalKind, Mark, Window};
 use crate::finding::{Code, Findings};
+use crate::spool::ByteRange;
 
 /// The longest tag, comment delimiter or instruction that is taken, in bytes.
 ///
@@ -39,6 +40,8 @@ pub struct StartTag<'a> {
     pub name: &'a [u8],
     /// Where its `<` is in the document.
     pub offset: u64,
+    /// Where its `>` ends.
+    pub end: u64,
     /// How many elements are open around it.
     pub depth: usize,
     attributes: &'a [Attribute],
@@ -54,6 +57,14 @@ impl<'a> StartTag<'a> {
                 content.get(attribute.name.clone()).unwrap_or_default(),
                 content.get(attribute.value.clone()).unwrap_or_default(),
             )
+        })
+    }
+
+    /// Where the attributes' values are in the document, in the order of [`attributes`](Self::attributes).
+    pub fn value_ranges(&self) -> impl Iterator<Item = ByteRange> + use<'a> {
+        let content = self.offset + 1;
+        self.attributes.iter().map(move |attribute| {
+            content + attribute.value.start as u64..content + attribute.value.end as u64
         })
     }
 }
@@ -85,8 +96,8 @@ pub trait Context {
 pub trait Handler {
     /// An element opens. Every open is followed by its close, unless the document breaks off.
     fn open(&mut self, tag: &StartTag<'_>, context: &mut dyn Context);
-    /// The innermost open element closes; `end` is the offset behind its end tag.
-    fn close(&mut self, end: u64, context: &mut dyn Context);
+    /// The innermost open element closes, with its end tag here; an empty element's is empty.
+    fn close(&mut self, end_tag: ByteRange, context: &mut dyn Context);
 }
 
 /// Why a scan ends: it could not be read, or the structure is broken and was reported.
@@ -379,7 +390,8 @@ impl<'f, R: Read> Lexer<'f, R> {
         }
         self.open_element(handler, offset, end, checked.name_length);
         if checked.is_empty_element {
-            self.close_element(handler, offset + end as u64 + 1);
+            let end = offset + end as u64 + 1;
+            self.close_element(handler, end..end);
         }
         self.window.take(end + 1);
         Ok(())
@@ -400,14 +412,15 @@ impl<'f, R: Read> Lexer<'f, R> {
         let content = window.bytes().get(1..end).unwrap_or_default();
         let name = content.get(..name_length).unwrap_or_default();
         open.push(name, offset);
-        let tag = StartTag { name, offset, depth, attributes: &attributes.list, content };
+        let end = offset + end as u64 + 1;
+        let tag = StartTag { name, offset, end, depth, attributes: &attributes.list, content };
         let mut context = Here { window, open, findings, is_sound: *first_error == u64::MAX };
         handler.open(&tag, &mut context);
         self.attributes = attributes;
     }
 
-    fn close_element(&mut self, handler: &mut impl Handler, end: u64) {
-        handler.close(end, self);
+    fn close_element(&mut self, handler: &mut impl Handler, end_tag: ByteRange) {
+        handler.close(end_tag, self);
         self.open.pop();
     }
 
@@ -429,7 +442,7 @@ impl<'f, R: Read> Lexer<'f, R> {
             };
             return Err(self.broken(Code::XmlMismatchedTag, offset, || message));
         }
-        self.close_element(handler, offset + end as u64 + 1);
+        self.close_element(handler, offset..offset + end as u64 + 1);
         self.window.take(end + 1);
         Ok(())
     }

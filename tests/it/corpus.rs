@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use bktec_upload::finding::{Code, Severity};
 use bktec_upload::format::Format;
+use bktec_upload::scan::cut::Limits;
 use bktec_upload::scan::{self, Scan};
+
+const UNLIMITED: Limits = Limits { results: u64::MAX, bytes: u64::MAX };
 
 /// Files on which the scan and the manifest differ, with the reason.
 const DIFFERENT: &[(&str, &str)] = &[(
@@ -14,14 +17,14 @@ const DIFFERENT: &[(&str, &str)] = &[(
 )];
 
 /// One row of the manifest.
-struct Row {
-    path: String,
-    format: String,
-    wellformed: bool,
-    results: u64,
+pub struct Row {
+    pub path: String,
+    pub format: String,
+    pub wellformed: bool,
+    pub results: u64,
 }
 
-fn folder() -> Option<PathBuf> {
+pub fn folder() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
     if folder.join("manifest.tsv").is_file() {
         return Some(folder);
@@ -30,7 +33,7 @@ fn folder() -> Option<PathBuf> {
     None
 }
 
-fn manifest(folder: &Path) -> Vec<Row> {
+pub fn manifest(folder: &Path) -> Vec<Row> {
     let text = fs::read_to_string(folder.join("manifest.tsv")).unwrap();
     let rows = text.lines().skip(1).map(|line| {
         let fields: Vec<_> = line.split('\t').collect();
@@ -63,7 +66,8 @@ fn compare(format: Format, expected: usize) {
     let mut wrong = Vec::new();
     for row in manifest(&folder).iter().filter(|row| row.format == format.as_str()) {
         seen += 1;
-        let scan = scan::scan(format, File::open(folder.join(&row.path)).unwrap()).unwrap();
+        let scan =
+            scan::scan(format, File::open(folder.join(&row.path)).unwrap(), UNLIMITED).unwrap();
         // Of JSON that is malformed the manifest says 0: its parser shows nothing of it.
         let results_agree = scan.counts.results == row.results
             || format != Format::Junit && !row.wellformed && row.results == 0;

@@ -81,7 +81,7 @@ async fn several_files_go_as_several_uploads_of_one_run() {
     let files = folder(&[("a.xml", junit(2).as_bytes()), ("b.xml", junit(3).as_bytes())]);
     let path = |name: &str| files.path().join(name);
     let ran =
-        upload(&receiver, [path("a.xml"), path("b.xml"), path("./a.xml")]).arg("--report=json");
+        upload(&receiver, [path("a.xml"), path("b.xml"), path("./a.xml")]).args(["--report=json", "--no-pack"]);
     let report = ran.run().await.expect(0).report();
     let received = receiver.received();
     assert_eq!(received.len(), 2, "a file that is named twice goes once");
@@ -100,7 +100,7 @@ async fn uploads_go_side_by_side_over_connections_that_are_kept() {
     let receiver =
         receiver(Options { delay: std::time::Duration::from_millis(50), ..Options::default() })
             .await;
-    let ran = upload(&receiver, paths).args(["--concurrency", "3", "--report", "json"]);
+    let ran = upload(&receiver, paths).args(["--concurrency", "3", "--report", "json", "--no-pack"]);
     let report = ran.run().await.expect(0).report();
     assert_eq!(receiver.requests(), 12);
     assert_eq!(receiver.most_in_flight(), 3);

@@ -100,7 +100,7 @@ async fn code_22_the_service_keeps_failing() {
 async fn code_23_some_are_accepted_and_some_are_not() {
     let files = folder(&[("a.xml", junit(1).as_bytes()), ("b.xml", junit(2).as_bytes())]);
     let paths = ["a.xml", "b.xml"].map(|name| files.path().join(name));
-    upload(&scripted([Step::Status(400)]).await, paths).run().await.expect(23);
+    upload(&scripted([Step::Status(400)]).await, paths).arg("--no-pack").run().await.expect(23);
 }
 
 /// An upload that hangs, once the receiver has it.

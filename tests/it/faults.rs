@@ -139,7 +139,7 @@ async fn the_service_sets_the_pace_for_all_uploads() {
         let receiver = scripted([with_header(429, name, value)]).await;
         let paths = files.iter().map(|(name, _)| folder.path().join(name));
         upload(&receiver, paths)
-            .args(["--concurrency", "1"])
+            .args(["--concurrency", "1", "--no-pack"])
             .run()
             .await
             .expect(0)
@@ -202,7 +202,7 @@ async fn where_the_token_is_refused_no_further_upload_is_tried() {
     let folder = folder(&list);
     let receiver = receiver(Options { otherwise: Step::Status(403), ..Options::default() }).await;
     let paths = files.iter().map(|(name, _)| folder.path().join(name));
-    let ran = upload(&receiver, paths).args(["--concurrency", "2", "--report=json"]);
+    let ran = upload(&receiver, paths).args(["--concurrency", "2", "--report=json", "--no-pack"]);
     let report = ran.run().await.expect(20).report();
     assert!(receiver.requests() <= 3, "{}", receiver.requests());
     let last = &report["uploads"][19];
@@ -215,7 +215,7 @@ async fn an_upload_that_fails_does_not_keep_the_others_from_going() {
     let receiver = scripted([Step::Status(422)]).await;
     let folder = folder(&[("a.xml", junit(1).as_bytes()), ("b.xml", junit(2).as_bytes())]);
     let paths = ["a.xml", "b.xml"].map(|name| folder.path().join(name));
-    let ran = upload(&receiver, paths).args(["--concurrency", "1"]).run().await.expect(23);
+    let ran = upload(&receiver, paths).args(["--concurrency", "1", "--no-pack"]).run().await.expect(23);
     ran.says("refused: upload 1 of 2 (").says("accepted 1 of 2 uploads, 2 of 3 results");
 }
 

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use bktec_upload::format::{Format, HEAD};
+use bktec_upload::scan::cut::Limits;
 use bktec_upload::scan::{self, Counts, Scan};
 
 use crate::corpus::is_wellformed;
@@ -43,8 +44,9 @@ fn expected() -> Vec<Row> {
 fn scan(path: &str) -> Scan {
     let path = folder().join(path);
     let head = fs::read(&path).unwrap();
+    let limits = Limits { results: 5000, bytes: u64::MAX };
     let format = Format::detect(Some(&path), &head[..head.len().min(HEAD)]);
-    scan::scan(format.unwrap_or(Format::Json), File::open(path).unwrap()).unwrap()
+    scan::scan(format.unwrap_or(Format::Json), File::open(path).unwrap(), limits).unwrap()
 }
 
 #[test]

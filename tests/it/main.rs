@@ -25,5 +25,6 @@ mod fixtures;
 mod inputs;
 mod multipart;
 mod output;
+mod plan;
 mod run_env;
 mod servers;

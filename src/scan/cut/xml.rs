@@ -1,0 +1,378 @@
+//! Cutting an XML document between the children of its containers.
+//!
+//! Containers are the elements around the results: suites and the root. Their other children are
+//! *units*, which are never cut: mostly a result, else a suite's output. A cut is made just before
+//! the unit that would go beyond the limits, or, if containers were opened for that unit alone,
+//! before the outermost of them.
+//!
+//! Every container that is open at a cut is closed in the piece before it and opened again in the
+//! one behind it: with its attributes as they stand, except for the counts and times, which become
+//! those of the piece, and with its properties repeated.
+
+use bytes::Bytes;
+
+use super::{Limits, Part, Piece, Tally};
+use crate::spool::ByteRange;
+
+/// By how much a count or time may be longer than the one that it replaces, in bytes.
+const GROWTH: u64 = 20;
+
+/// What opens the pieces behind the first.
+const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
+/// An attribute that says something about all results in its element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountAttribute {
+    Tests,
+    Failures,
+    Errors,
+    Skipped,
+    Time,
+}
+
+impl CountAttribute {
+    /// The attribute of this name.
+    pub fn of(name: &[u8]) -> Option<Self> {
+        match name {
+            b"tests" => Some(Self::Tests),
+            b"failures" => Some(Self::Failures),
+            b"errors" => Some(Self::Errors),
+            b"skipped" => Some(Self::Skipped),
+            b"time" => Some(Self::Time),
+            _ => None,
+        }
+    }
+
+    fn value(self, tally: &Tally) -> String {
+        let counts = &tally.counts;
+        match self {
+            Self::Tests => counts.results.to_string(),
+            Self::Failures => counts.failures.to_string(),
+            Self::Errors => counts.errors.to_string(),
+            Self::Skipped => counts.skipped.to_string(),
+            Self::Time => format!("{}.{:06}", tally.time / 1_000_000, tally.time % 1_000_000),
+        }
+    }
+}
+
+/// Where a container's start tag is, and what in it is to be rewritten.
+#[derive(Debug, Clone)]
+struct Tag {
+    range: ByteRange,
+    name_length: u64,
+    /// In the order in which they stand; each at most once.
+    counts: Vec<(CountAttribute, ByteRange)>,
+    properties: Option<ByteRange>,
+}
+
+impl Tag {
+    /// The tag with the counts of a tally.
+    fn rewritten(&self, tally: &Tally, parts: &mut Vec<Part>) {
+        let mut at = self.range.start;
+        for (attribute, value) in &self.counts {
+            parts.push(Part::Range(at..value.start));
+            parts.push(Part::Literal(Bytes::from(attribute.value(tally))));
+            at = value.end;
+        }
+        parts.push(Part::Range(at..self.range.end));
+    }
+
+    /// The end tag for it.
+    fn closed(&self, parts: &mut Vec<Part>) {
+        let name = self.range.start + 1;
+        parts.push(Part::Literal(Bytes::from_static(b"</")));
+        parts.push(Part::Range(name..name + self.name_length));
+        parts.push(Part::Literal(Bytes::from_static(b">")));
+    }
+
+    /// How many bytes its end tag has.
+    const fn close_length(&self) -> u64 {
+        self.name_length + 3
+    }
+
+    /// How many bytes rewriting may add to it.
+    const fn growth(&self) -> u64 {
+        self.counts.len() as u64 * GROWTH
+    }
+
+    /// How many bytes it takes at most to open it again.
+    fn reopen_length(&self) -> u64 {
+        let properties = self.properties.as_ref().map_or(0, |range| range.end - range.start);
+        self.range.end - self.range.start + self.growth() + properties
+    }
+}
+
+/// A container that is open.
+#[derive(Debug)]
+struct Frame {
+    tag: Tag,
+    /// What was counted before it.
+    before: Tally,
+}
+
+/// A container that the piece opens again.
+#[derive(Debug, Clone)]
+struct Reopened {
+    tag: Tag,
+    /// What was counted when it closed, if it closed in this piece.
+    until: Option<Tally>,
+}
+
+/// The piece that is being made.
+#[derive(Debug, Clone, Default)]
+struct Current {
+    start: u64,
+    reopened: Vec<Reopened>,
+    /// How many bytes opening them takes at most.
+    reopen_length: u64,
+    /// What was counted before it.
+    before: Tally,
+    first_line: u64,
+}
+
+/// The unit at hand.
+#[derive(Debug, Clone, Copy)]
+struct Unit {
+    /// Where to cut if it does not fit any more, within how many containers.
+    cut: u64,
+    cut_depth: usize,
+    before: Tally,
+    line: u64,
+}
+
+/// Follows a document and cuts it; see the module.
+#[derive(Debug)]
+pub struct XmlCutter {
+    limits: Limits,
+    frames: Vec<Frame>,
+    /// Sums over the open containers: of their end tags, and of what rewriting may add.
+    close_length: u64,
+    growth: u64,
+    tally: Tally,
+    current: Current,
+    /// The piece before, while the current one holds no result: it may stay the last one.
+    spare: Option<Current>,
+    unit: Option<Unit>,
+    /// Where the last unit ends, and on which line.
+    last_end: u64,
+    last_line: u64,
+    pieces: Vec<Piece>,
+    /// The root's tag and end tag, once it has ended.
+    root: Option<(ByteRange, ByteRange)>,
+}
+
+impl XmlCutter {
+    /// A cutter at the start of a document.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            frames: Vec::new(),
+            close_length: 0,
+            growth: 0,
+            tally: Tally::default(),
+            current: Current::default(),
+            spare: None,
+            unit: None,
+            last_end: 0,
+            last_line: 0,
+            pieces: Vec::new(),
+            root: None,
+        }
+    }
+
+    /// What is counted so far; the caller counts.
+    pub const fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    /// What is counted so far.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// A container opens, with its tag here and these attributes to be rewritten.
+    pub fn open_container(
+        &mut self,
+        range: ByteRange,
+        name_length: u64,
+        counts: Vec<(CountAttribute, ByteRange)>,
+    ) {
+        let tag = Tag { range, name_length, counts, properties: None };
+        self.close_length += tag.close_length();
+        self.growth += tag.growth();
+        self.frames.push(Frame { tag, before: self.tally });
+    }
+
+    /// The innermost container closes: its end tag is here. The root's end ends the document.
+    pub fn close_container(&mut self, end_tag: &ByteRange) {
+        if self.frames.len() == 1 {
+            self.end_of_root(end_tag);
+        }
+        let Some(frame) = self.frames.pop() else { return };
+        self.close_length -= frame.tag.close_length();
+        self.growth -= frame.tag.growth();
+        if let Some(reopened) = self.current.reopened.get_mut(self.frames.len()) {
+            // A later sibling at the same depth is none that was opened again.
+            reopened.until.get_or_insert(self.tally);
+        }
+    }
+
+    /// The properties of the innermost container are here; only the first are repeated.
+    pub fn properties(&mut self, range: ByteRange) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.tag.properties.get_or_insert(range);
+        }
+    }
+
+    /// A unit begins.
+    pub fn open_unit(&mut self, offset: u64, line: u64) {
+        let opened_for_it = self.frames.iter().rev();
+        let opened_for_it =
+            opened_for_it.take_while(|frame| frame.tag.range.start >= self.last_end);
+        let (count, outermost) =
+            opened_for_it.fold((0, None), |(count, _), frame| (count + 1, Some(frame)));
+        self.unit = Some(Unit {
+            cut: outermost.map_or(offset, |frame| frame.tag.range.start),
+            cut_depth: self.frames.len() - count,
+            before: self.tally,
+            line,
+        });
+    }
+
+    /// The unit ends; all in it is counted.
+    pub fn close_unit(&mut self, end: u64, line: u64) {
+        let Some(unit) = self.unit.take() else { return };
+        let is_first = unit.before.counts.results == self.current.before.counts.results;
+        if is_first && self.has_results(&self.current) {
+            self.current.first_line = unit.line;
+        }
+        // What is beyond the limits by itself is not made smaller by a cut before it.
+        if !is_first && unit.cut_depth > 0 && self.is_beyond(end) {
+            self.cut(unit);
+        }
+        if self.has_results(&self.current) {
+            self.spare = None;
+            self.last_line = line;
+        }
+        self.last_end = end;
+    }
+
+    fn has_results(&self, piece: &Current) -> bool {
+        self.tally.counts.results > piece.before.counts.results
+    }
+
+    /// Whether the current piece is beyond the limits if it goes on to `end`.
+    fn is_beyond(&self, end: u64) -> bool {
+        let current = &self.current;
+        let results = self.tally.counts.results - current.before.counts.results;
+        let length = end - current.start + current.reopen_length + self.close_length + self.growth;
+        results > self.limits.results || length > self.limits.bytes
+    }
+
+    /// Ends the current piece before the unit and begins another one with it.
+    fn cut(&mut self, unit: Unit) {
+        let piece = self.piece(unit.cut, unit.cut_depth, &unit.before, None);
+        self.pieces.push(piece);
+        let frames = self.frames.get(..unit.cut_depth).unwrap_or_default();
+        let reopened: Vec<_> =
+            frames.iter().map(|frame| Reopened { tag: frame.tag.clone(), until: None }).collect();
+        let reopen_length = reopened.iter().map(|frame| frame.tag.reopen_length()).sum::<u64>();
+        let current = Current {
+            start: unit.cut,
+            reopened,
+            reopen_length: reopen_length + DECLARATION.len() as u64,
+            before: unit.before,
+            first_line: unit.line,
+        };
+        let mut before = std::mem::replace(&mut self.current, current);
+        // Should this be the document's last cut and be taken back, all is counted by now.
+        for reopened in &mut before.reopened {
+            reopened.until.get_or_insert(unit.before);
+        }
+        self.spare = Some(before);
+    }
+
+    /// The current piece, up to `end`, where the first `depth` containers are open.
+    fn piece(&self, end: u64, depth: usize, tally: &Tally, root_end: Option<&ByteRange>) -> Piece {
+        let current = &self.current;
+        let mut piece = Piece {
+            counts: tally.since(&current.before).counts,
+            lines: (current.first_line, self.last_line),
+            ..Piece::default()
+        };
+        if !current.reopened.is_empty() {
+            piece.before.push(Part::Literal(Bytes::from_static(DECLARATION)));
+        }
+        for (level, reopened) in current.reopened.iter().enumerate() {
+            let held = reopened.until.as_ref().unwrap_or(tally).since(&current.before);
+            let opening = if level == 0 { &mut piece.open } else { &mut piece.inner };
+            reopened.tag.rewritten(&held, opening);
+            piece.inner.extend(reopened.tag.properties.clone().map(Part::Range));
+        }
+        // What is opened in this piece and cut at its end has its tag rewritten too.
+        let open = self.frames.get(..depth).unwrap_or_default();
+        let mut at = current.start;
+        for (level, frame) in open.iter().enumerate() {
+            let tag = &frame.tag;
+            if tag.range.start < current.start {
+                continue;
+            }
+            let held = tally.since(&frame.before);
+            if level == 0 {
+                piece.before.push(Part::Range(at..tag.range.start));
+                // A root that is not cut stays as it is.
+                if root_end.is_some() {
+                    piece.open.push(Part::Range(tag.range.clone()));
+                } else {
+                    tag.rewritten(&held, &mut piece.open);
+                }
+            } else {
+                piece.inner.push(Part::Range(at..tag.range.start));
+                tag.rewritten(&held, &mut piece.inner);
+            }
+            at = tag.range.end;
+        }
+        piece.inner.push(Part::Range(at..end));
+        for frame in open.iter().skip(1).rev() {
+            frame.tag.closed(&mut piece.inner);
+        }
+        match (root_end, open.first()) {
+            (Some(root_end), _) => piece.close.push(Part::Range(root_end.clone())),
+            (None, Some(root)) => root.tag.closed(&mut piece.close),
+            (None, None) => {}
+        }
+        piece
+    }
+
+    /// Ends the last piece with the root.
+    fn end_of_root(&mut self, end_tag: &ByteRange) {
+        if !self.has_results(&self.current)
+            && let Some(spare) = self.spare.take()
+        {
+            // What came behind the last cut holds no result: it stays with what was before.
+            self.pieces.pop();
+            self.current = spare;
+        }
+        self.root = self.frames.first().map(|root| (root.tag.range.clone(), end_tag.clone()));
+        let piece = self.piece(end_tag.start, 1, &self.tally, Some(end_tag));
+        self.pieces.push(piece);
+    }
+
+    /// The pieces of a document of `length` bytes.
+    pub fn finish(mut self, length: u64) -> Vec<Piece> {
+        if self.pieces.len() > 1
+            && self.tally.counts.results <= self.limits.results
+            && length <= self.limits.bytes
+            && let Some((root, end)) = &self.root
+        {
+            return vec![Piece::whole(root, end, length, &self.pieces)];
+        }
+        if let Some(last) = self.pieces.last_mut()
+            && let Some(Part::Range(root_end)) = last.close.last()
+            && root_end.end < length
+        {
+            last.after.push(Part::Range(root_end.end..length));
+        }
+        self.pieces
+    }
+}
