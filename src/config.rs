@@ -129,6 +129,12 @@ pub enum ConfigError {
     Format { variable: &'static str, value: String },
     #[error("{0}")]
     Tag(#[from] InvalidTag),
+    #[error("{variable}: {error}")]
+    TagVariable { variable: &'static str, error: InvalidTag },
+    #[error(
+        "{0} is empty: uploads with different keys are different runs; leave it out to have the CI's"
+    )]
+    EmptyKey(&'static str),
     #[error("--run-env {0:?} is not KEY=VALUE with a key of letters, digits, _, - and .")]
     RunEnv(String),
 }
@@ -146,7 +152,7 @@ impl Config {
         let env = |name: &str| environment(name).filter(|value| !value.trim().is_empty());
         let format = match (cli.format, env(FORMAT_VARIABLE)) {
             (Some(format), _) => Some(format),
-            (None, Some(value)) => Some(Format::from_str(value.trim(), false).map_err(|_| {
+            (None, Some(value)) => Some(Format::from_str(value.trim(), true).map_err(|_| {
                 ConfigError::Format { variable: FORMAT_VARIABLE, value: value.clone() }
             })?),
             (None, None) => None,
@@ -199,10 +205,15 @@ fn delivery(cli: Cli, env: &Environment<'_>) -> Result<Delivery, ConfigError> {
     )?;
     let tags = if cli.tags.is_empty() {
         let written = env(TAGS_VARIABLE).unwrap_or_default();
-        Tags::parse(written.split(',').map(str::trim).filter(|tag| !tag.is_empty()))?
+        let written = written.split(',').map(str::trim).filter(|tag| !tag.is_empty());
+        Tags::parse(written)
+            .map_err(|error| ConfigError::TagVariable { variable: TAGS_VARIABLE, error })?
     } else {
         Tags::parse(cli.tags.iter().map(String::as_str))?
     };
+    if cli.build_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
+        return Err(ConfigError::EmptyKey("--build-id"));
+    }
     let overrides = Overrides {
         key: cli.build_id,
         number: cli.build_number,

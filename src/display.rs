@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bktec_upload::cli::{ProgressKind, When};
 use bktec_upload::config::{Config, Output, Talk};
 use bktec_upload::progress::{Event, Observer, Phase};
+use bktec_upload::report::text::printable;
 use indicatif::{
     HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
 };
@@ -93,8 +94,7 @@ impl Display {
     }
 
     fn line(&self, text: &str) {
-        let text: String =
-            text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
+        let text = printable(text);
         match &self.progress {
             Progress::Bar(bar) => bar.suspend(|| say(&text)),
             _ => say(&text),

@@ -13,6 +13,9 @@ use serde::{Serialize, Serializer};
 /// A file with a million results that all lack a name must not grow the process or the report.
 pub const LISTED_PER_CODE: u64 = 20;
 
+/// How many findings are listed in a run: thousands of bad files must not grow it without end.
+pub const LISTED_PER_RUN: usize = 10_000;
+
 /// What a finding means for the file it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,7 +75,7 @@ macro_rules! codes {
 codes! {
     /// A path that does not exist.
     InputNotFound = "input-not-found", Error,
-        "check the path and that the test step wrote its result file; quote globs so that the shell does not expand them";
+        "check the path, and that the test step wrote its result file";
     /// A path that exists and cannot be opened or read.
     InputUnreadable = "input-unreadable", Error,
         "check the file's permissions and that this user may read it";
@@ -91,7 +94,7 @@ codes! {
 
     /// Bytes that are not UTF-8.
     XmlInvalidUtf8 = "xml-invalid-utf8", Error,
-        "write the file as UTF-8, or declare the encoding it is in";
+        "write the file as UTF-8, and declare no other encoding";
     /// An encoding that is declared and is not read here.
     XmlUnsupportedEncoding = "xml-unsupported-encoding", Error,
         "convert the file to UTF-8 (iconv -t UTF-8) and drop the encoding from its declaration";
@@ -288,6 +291,16 @@ impl Findings {
             let (message, place) = finding();
             self.listed.push(Finding { code, message, place });
         }
+    }
+
+    /// Keeps at most so many of those that are listed; the others stay counted.
+    pub fn keep_listed(&mut self, most: usize) {
+        self.listed.truncate(most);
+    }
+
+    /// Counts findings that are not listed.
+    pub fn add_unlisted(&mut self, code: Code, count: u64) {
+        *self.counts.entry(code).or_default() += count;
     }
 
     /// Adds a finding that is made already.

@@ -141,7 +141,7 @@ fn json_kind(head: &[u8]) -> Option<Format> {
                         }
                         (false, 1, "examples") => Some(Format::RspecJson),
                         (false, 1, "testResults" | "numTotalTests") => Some(Format::JestJson),
-                        (false, 1, "suites") => Some(Format::PlaywrightJson),
+                        (false, 1, "suites" | "config") => Some(Format::PlaywrightJson),
                         _ => None,
                     };
                     if kind.is_some() {

@@ -7,24 +7,29 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bktec_upload::cli::{Cli, ReportKind};
-use bktec_upload::config::Config;
+use bktec_upload::config::{Config, Output};
 use bktec_upload::report::{Report, json, text};
 use bktec_upload::run::run;
 use clap::Parser;
 use display::Display;
 use tokio_util::sync::CancellationToken;
 
-/// The exit code of a mistake in the command line or the environment.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let kind = cli.report;
     let environment = |name: &str| std::env::var(name).ok();
     let config = match Config::resolve(cli, &environment) {
         Ok(config) => config,
         Err(error) => {
             display::error(&error.to_string());
-            return ExitCode::from(USAGE);
+            let report = Report::of_mistake(error.to_string());
+            // Programs get their document all the same; people have read it already.
+            let written = if kind == ReportKind::Json {
+                json::write(&report, &mut io::stdout())
+            } else {
+                Ok(())
+            };
+            return written.map_or(ExitCode::FAILURE, |()| ExitCode::from(report.exit_code()));
         }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -34,21 +39,32 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let display = Arc::new(Display::new(&config));
-    display.banner();
-    let report = runtime.block_on(interruptible(&config, &display));
-    display.finish();
-    // A thread that still reads from a pipe is not waited for.
-    runtime.shutdown_background();
-    match render(&report, &config) {
-        Ok(()) => ExitCode::from(report.exit_code()),
-        // Who reads only the beginning of the report does not change what happened.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::from(report.exit_code())
+    let code = runtime.block_on(async {
+        let display = Arc::new(Display::new(&config));
+        display.banner();
+        let report = interruptible(&config, &display).await;
+        display.finish();
+        // Whoever reads the report may not do so: a signal ends the wait.
+        let rendered = tokio::task::spawn_blocking(move || end(&report, config.output));
+        tokio::select! {
+            code = rendered => code.unwrap_or(1),
+            signal = signal() => signal.saturating_add(128),
         }
+    });
+    // A thread that still reads from a pipe, or writes to one, is not waited for.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+/// Writes the report, and gives the exit code.
+fn end(report: &Report, output: Output) -> u8 {
+    match render(report, output) {
+        Ok(()) => report.exit_code(),
+        // Who reads only the beginning of the report does not change what happened.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => report.exit_code(),
         Err(error) => {
             display::error(&format!("failed to write the report: {error}"));
-            ExitCode::FAILURE
+            1
         }
     }
 }
@@ -96,14 +112,14 @@ async fn signal() -> u8 {
     }
 }
 
-fn render(report: &Report, config: &Config) -> io::Result<()> {
+fn render(report: &Report, output: Output) -> io::Result<()> {
     let stdout = io::stdout().lock();
     let is_terminal = stdout.is_terminal();
     let mut out = io::BufWriter::new(stdout);
-    match config.output.report {
+    match output.report {
         ReportKind::Json => json::write(report, &mut out)?,
         ReportKind::Text => {
-            let coloured = display::is_coloured(config.output, is_terminal);
+            let coloured = display::is_coloured(output, is_terminal);
             let palette =
                 if coloured { text::Palette::coloured() } else { text::Palette::default() };
             text::write(report, palette, &mut out)?;

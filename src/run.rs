@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Delivery, Mode};
 use crate::deliver::{self, Delivered, Outcome};
-use crate::finding::{Code, Finding, Findings, Severity};
+use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN, Severity};
 use crate::format::{Format, HEAD};
 use crate::input::{self, Input, ReadError};
 use crate::plan::{self, PlannedFile, Upload};
@@ -84,9 +84,12 @@ fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, Strin
     observer.event(&Event::End);
     let bytes = files.iter().filter_map(|file| file.region.as_ref()).map(Region::length).sum();
     observer.event(&Event::Begin { phase: Phase::Checking, bytes: Some(bytes) });
+    let mut listed = 0;
     for file in &mut files {
         scan_file(file, config.limits, observer)
             .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+        file.scan.findings.keep_listed(LISTED_PER_RUN - listed);
+        listed += file.scan.findings.listed().len();
     }
     observer.event(&Event::End);
     Ok(files)
@@ -296,6 +299,15 @@ fn sent_name(path: Option<&Path>, format: Format) -> String {
 /// What the account of an accepted upload leaves to be said.
 fn warnings(upload: &Upload, delivered: &Delivered) -> Vec<String> {
     let mut warnings = Vec::new();
+    if delivered.may_have_arrived
+        && matches!(delivered.outcome, Outcome::Accepted | Outcome::Refused)
+    {
+        warnings.push(
+            "an earlier attempt was sent whole and not answered: the service may hold these results \
+             from that one"
+                .to_owned(),
+        );
+    }
     if delivered.outcome != Outcome::Accepted {
         return warnings;
     }
@@ -317,9 +329,6 @@ fn warnings(upload: &Upload, delivered: &Delivered) -> Vec<String> {
                 Some(_) => {}
             }
         }
-    }
-    if delivered.may_be_doubled {
-        warnings.push("an earlier attempt was sent whole and not answered: the service may hold these results twice".to_owned());
     }
     warnings
 }

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub struct Meter {
     last_moved: AtomicU64,
     complete: CancellationToken,
     stop: CancellationToken,
+    /// What reading the spool failed with: no fault of the network's.
+    spool_error: OnceLock<String>,
 }
 
 impl Meter {
@@ -47,6 +49,7 @@ impl Meter {
             last_moved: AtomicU64::new(0),
             complete: CancellationToken::new(),
             stop: CancellationToken::new(),
+            spool_error: OnceLock::new(),
         }
     }
 
@@ -77,6 +80,12 @@ impl Meter {
     /// Makes the stream end with an error, so that the rest is not sent.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// What reading the spool failed with, if it did.
+    #[must_use]
+    pub fn spool_error(&self) -> Option<&str> {
+        self.spool_error.get().map(String::as_str)
     }
 
     fn moved(&self, bytes: u64) {
@@ -173,9 +182,13 @@ impl Stream for Content {
             this.listen = None;
         }
         let piece = this.next_piece().transpose();
-        if let Some(Ok(piece)) = &piece {
-            this.meter.moved(piece.len() as u64);
-            (this.told)(piece.len() as u64);
+        match &piece {
+            Some(Ok(piece)) => {
+                this.meter.moved(piece.len() as u64);
+                (this.told)(piece.len() as u64);
+            }
+            Some(Err(error)) => drop(this.meter.spool_error.set(error.to_string())),
+            None => {}
         }
         Poll::Ready(piece)
     }

@@ -36,6 +36,27 @@ pub struct Attempted {
     pub elapsed: Duration,
 }
 
+impl Attempted {
+    /// The answer's status.
+    pub const fn status(&self) -> Option<u16> {
+        match &self.end {
+            End::Answered { status, .. } => Some(*status),
+            End::Failed(_) => None,
+        }
+    }
+
+    /// Whether there was not even a connection.
+    pub fn is_unconnected(&self) -> bool {
+        matches!(&self.end, End::Failed(failure) if failure.kind == FailureKind::Connect)
+    }
+
+    /// Whether the service may have taken the upload though it did not say so: it had all of it,
+    /// and there was no answer, or only that of a gateway before it.
+    pub fn may_have_arrived(&self) -> bool {
+        self.is_complete && matches!(self.status(), None | Some(502 | 504))
+    }
+}
+
 /// With an answer or without.
 #[derive(Debug)]
 pub enum End {
@@ -51,7 +72,7 @@ pub struct Failure {
     pub message: String,
 }
 
-/// What kind of failure it was. All of them may pass.
+/// What kind of failure it was. All but the last may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// No connection: the name, the network, the port, TLS.
@@ -62,6 +83,8 @@ pub enum FailureKind {
     Stalled,
     /// All was sent and no answer came.
     NoAnswer,
+    /// Our own copy could not be read: no attempt can help.
+    Spool,
 }
 
 /// The client cannot be set up, whatever the network does.
@@ -116,7 +139,7 @@ impl Client {
         let end = tokio::select! {
             sent = request.send() => match sent {
                 Ok(response) => self.answer(response, &meter).await,
-                Err(error) => End::Failed(failure(&error)),
+                Err(error) => End::Failed(failure(&error, &meter)),
             },
             failure = self.watch(&meter) => End::Failed(failure),
         };
@@ -204,7 +227,11 @@ pub fn redirect_host(headers: &HeaderMap) -> Option<String> {
     Some(format!("{}://{}", url.scheme(), url.host_str()?))
 }
 
-fn failure(error: &reqwest::Error) -> Failure {
+fn failure(error: &reqwest::Error, meter: &Meter) -> Failure {
+    if let Some(error) = meter.spool_error() {
+        let message = format!("failed to read the copy of the input: {error}");
+        return Failure { kind: FailureKind::Spool, message };
+    }
     let kind = if error.is_connect() { FailureKind::Connect } else { FailureKind::Broken };
     let message = if error.is_connect() && error.is_timeout() {
         "failed to connect in time".to_owned()

@@ -27,7 +27,8 @@ impl Pace {
         }
     }
 
-    fn pending(&self) -> Option<Instant> {
+    /// Until when nothing may begin, if that is still to come.
+    pub fn pending(&self) -> Option<Instant> {
         let paused = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
         paused.filter(|until| *until > Instant::now())
     }

@@ -45,9 +45,10 @@ pub fn backoff(attempt: u32, random: f64) -> Duration {
     FIRST_WAIT.saturating_mul(doubled).min(LONGEST_WAIT).mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// How long the service asks to wait: `Retry-After` in seconds or as a date, or `RateLimit-Reset`.
+/// How long the service asks to wait: `Retry-After` in seconds or as a date, or `RateLimit-Reset`
+/// where the limit is what was exceeded. Services send the latter with every answer.
 #[must_use]
-pub fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn asked_wait(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |text: &str| {
         let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite())?;
@@ -60,7 +61,8 @@ pub fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         };
         seconds(text).or_else(date)
     });
-    retry_after.or_else(|| text("ratelimit-reset").and_then(seconds))
+    let reset = || text("ratelimit-reset").filter(|_| status == 429).and_then(seconds);
+    retry_after.or_else(reset)
 }
 
 #[cfg(test)]
@@ -102,7 +104,7 @@ mod tests {
             for (name, value) in pairs {
                 headers.insert(*name, HeaderValue::from_str(value).unwrap());
             }
-            asked_wait(&headers, now).map(|wait| wait.as_millis())
+            asked_wait(429, &headers, now).map(|wait| wait.as_millis())
         };
         assert_eq!(asked(&[("retry-after", "7")]), Some(7000));
         assert_eq!(asked(&[("retry-after", " 1.5 ")]), Some(1500));
@@ -116,5 +118,10 @@ mod tests {
             assert_eq!(asked(&[("retry-after", odd)]), None, "{odd}");
         }
         assert_eq!(asked(&[]), None);
+        let headers = HeaderMap::from_iter([(
+            "ratelimit-reset".parse().unwrap(),
+            HeaderValue::from_static("9"),
+        )]);
+        assert_eq!(asked_wait(503, &headers, now), None);
     }
 }

@@ -32,6 +32,8 @@ pub struct Report {
     pub run: Option<RunReport>,
     /// What failed unexpectedly, if something did.
     pub failure: Option<String>,
+    /// Whether that is a mistake in the arguments or the environment.
+    pub is_usage: bool,
     /// The signal that ended the run.
     pub signal: Option<u8>,
 }
@@ -74,6 +76,16 @@ impl UploadReport {
             UploadEnd::Written(_) => None,
             UploadEnd::Delivered(delivered) => Some(delivered),
         }
+    }
+
+    /// Whether the service took fewer results than it was sent, by its own account.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        let answer = self.delivered().and_then(|delivered| delivered.answer.as_ref());
+        answer.is_some_and(|answer| {
+            answer.skipped.is_some_and(|skipped| skipped > 0)
+                || answer.queued.is_some_and(|queued| queued < self.upload.results)
+        })
     }
 
     /// Whether the service took it.
@@ -119,6 +131,22 @@ impl Report {
             uploads: Vec::new(),
             run: None,
             failure: None,
+            is_usage: false,
+            signal: None,
+        }
+    }
+
+    /// The report of a run that did not begin, for a mistake in the arguments or the environment.
+    #[must_use]
+    pub const fn of_mistake(mistake: String) -> Self {
+        Self {
+            mode: RunMode::Upload,
+            checks: Checks { strict: false, skip_invalid: false, fail_on_skipped: false },
+            files: Vec::new(),
+            uploads: Vec::new(),
+            run: None,
+            failure: Some(mistake),
+            is_usage: true,
             signal: None,
         }
     }
@@ -163,7 +191,7 @@ impl Report {
             return signal.saturating_add(128);
         }
         if self.failure.is_some() {
-            return 1;
+            return if self.is_usage { 2 } else { 1 };
         }
         let is_missing =
             |file: &FileReport| file.findings.counts().contains_key(&Code::InputNotFound);
@@ -178,8 +206,11 @@ impl Report {
         let causes: Vec<Cause> =
             self.uploads.iter().filter_map(|upload| upload.delivered()?.cause).collect();
         if causes.is_empty() {
-            let skipped = self.checks.fail_on_skipped && self.totals().service_skipped > 0;
-            if checked == 0 && skipped { 24 } else { checked }
+            let is_short =
+                self.checks.fail_on_skipped && self.uploads.iter().any(UploadReport::is_short);
+            if checked == 0 && is_short { 24 } else { checked }
+        } else if causes.contains(&Cause::Spool) {
+            1
         } else if causes.len() < self.uploads.len() {
             23
         } else if causes.contains(&Cause::Token) {

@@ -1,6 +1,6 @@
 //! The report for people: findings in the way of compilers, then what was sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -52,6 +52,7 @@ struct Writer<'a, W> {
 
 impl<W: Write> Writer<'_, W> {
     fn report(&mut self, report: &Report) -> io::Result<()> {
+        let bad = self.palette.bad;
         let quiet_files = report.files.iter().filter(|file| file.findings.is_empty()).count();
         for file in &report.files {
             if !file.findings.is_empty() || quiet_files <= LISTED_FILES {
@@ -69,8 +70,28 @@ impl<W: Write> Writer<'_, W> {
                 results(&totals)
             )?;
         }
-        for upload in &report.uploads {
+        let (shown, more) = report.uploads.split_at(report.uploads.len().min(LISTED_FILES));
+        for upload in shown {
             self.upload(upload, report)?;
+        }
+        // What failed alike is said once more with its number.
+        let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+        for upload in more {
+            match upload.delivered().filter(|delivered| delivered.outcome != Outcome::Accepted) {
+                Some(delivered) if upload.warnings.is_empty() => {
+                    *reasons.entry(delivered.reason.as_deref().unwrap_or_default()).or_default() +=
+                        1;
+                }
+                _ => self.upload(upload, report)?,
+            }
+        }
+        for (reason, uploads) in reasons {
+            let uploads = count(uploads);
+            writeln!(
+                self.out,
+                "{bad}not accepted{bad:#}: {uploads} more uploads: {}",
+                printable(reason)
+            )?;
         }
         self.summary(report, &totals)
     }
@@ -81,7 +102,6 @@ impl<W: Write> Writer<'_, W> {
         write!(self.out, "{style}{verdict}{style:#} {strong}{}{strong:#}", printable(&file.path))?;
         if let Some(format) = file.format {
             let counts = &file.counts;
-            let before = if file.is_valid { "" } else { " before the first error" };
             write!(
                 self.out,
                 " {dim}({format}, {}){dim:#} {} results",
@@ -101,8 +121,8 @@ impl<W: Write> Writer<'_, W> {
             if !kinds.is_empty() {
                 write!(self.out, ", {}", kinds.join(", "))?;
             }
-            if file.findings.count(Severity::Error) > 0 {
-                write!(self.out, "{before}")?;
+            if breaks_off(file) {
+                write!(self.out, " before the first error")?;
             }
         }
         writeln!(self.out)?;
@@ -206,7 +226,7 @@ impl<W: Write> Writer<'_, W> {
     fn summary(&mut self, report: &Report, totals: &Totals) -> io::Result<()> {
         let Palette { good, bad, strong, .. } = self.palette;
         if let Some(failure) = &report.failure {
-            return writeln!(self.out, "{bad}failed{bad:#}: {failure}");
+            return writeln!(self.out, "{bad}failed{bad:#}: {}", printable(failure));
         }
         if report.signal.is_some() {
             writeln!(self.out, "{bad}interrupted{bad:#}")?;
@@ -227,19 +247,13 @@ impl<W: Write> Writer<'_, W> {
             );
         }
         let style = if totals.accepted == totals.uploads { good } else { bad };
-        let sent: u64 = report
-            .uploads
-            .iter()
-            .filter(|upload| upload.is_accepted())
-            .map(|u| u.upload.results)
-            .sum();
         writeln!(
             self.out,
-            "{style}accepted{style:#} {} of {} uploads, {} of {} results",
+            "{style}accepted{style:#} {} of {} uploads; the service queued {} of {} results",
             count(totals.accepted),
             count(totals.uploads),
-            count(sent),
-            count(report.uploads.iter().map(|u| u.upload.results).sum()),
+            queued(report),
+            count(report.uploads.iter().map(|upload| upload.upload.results).sum()),
         )?;
         if let Some(run) = &report.run {
             match &run.url {
@@ -248,6 +262,24 @@ impl<W: Write> Writer<'_, W> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the counts are those before an error, as the document cannot be read beyond it.
+fn breaks_off(file: &FileReport) -> bool {
+    file.findings.counts().keys().any(|code| {
+        let is_syntax = code.as_str().starts_with("xml-") || code.as_str().starts_with("json-");
+        is_syntax && code.severity() == Severity::Error
+    })
+}
+
+/// How many results the service says it took; unknown where it does not say.
+fn queued(report: &Report) -> String {
+    let accepted = report.uploads.iter().filter(|upload| upload.is_accepted());
+    let counts = accepted.map(|upload| upload.delivered()?.answer.as_ref()?.queued);
+    match counts.sum::<Option<u64>>() {
+        Some(sum) => count(sum).to_string(),
+        None => "an unknown number".to_owned(),
     }
 }
 
@@ -260,6 +292,7 @@ fn count(number: u64) -> HumanCount {
 }
 
 /// Text from outside for a terminal: control characters are made visible, not obeyed.
-fn printable(text: &str) -> String {
+#[must_use]
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }

@@ -14,11 +14,17 @@ use memchr::memmem;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
-use super::window::{Charset, Extent, IllegalKind, Window};
+use super::window::{Charset, Extent, IllegalKind, WINDOW_SIZE, Window};
 use crate::finding::{Code, Findings};
 
 /// The longest value that is held: one record, or one value beside the results. In bytes.
-pub const MAX_VALUE: usize = 16 * 1024 * 1024;
+pub const MAX_VALUE: usize = 8_000_000;
+
+/// How deep a value that is passed over is walked; beyond it is held as a whole.
+const MAX_WALKED: usize = 64;
+
+/// How many illegal characters may wait for the value that they are in to be complete.
+const MAX_PENDING_ILLEGAL: usize = 4096;
 
 /// Why a scan ends: it could not be read, or the document is broken and that was reported.
 #[derive(Debug)]
@@ -115,7 +121,7 @@ impl<'f, R: Read> Cursor<'f, R> {
             let space = space.count();
             let next = bytes.get(space).copied();
             self.window.take(space);
-            if next.is_some() || !self.window.fill()? {
+            if next.is_some() || !self.fill()? {
                 return Ok(next);
             }
         }
@@ -177,7 +183,7 @@ impl<'f, R: Read> Cursor<'f, R> {
                 Some(b':') => self.window.take(1),
                 _ => return Err(self.syntax("a colon is expected")),
             }
-            self.path.push(PathStep::Key(key.clone()));
+            self.path.push(PathStep::Key(key.chars().take(64).collect()));
             field(self, &key)?;
             self.path.pop();
             if self.is_last(b'}')? {
@@ -270,7 +276,7 @@ impl<'f, R: Read> Cursor<'f, R> {
             if let Some((code, at, error)) = fault {
                 return Err(self.not_json(code, offset + at as u64, &error));
             }
-            if bytes.len() > MAX_VALUE {
+            if bytes.len() >= MAX_VALUE {
                 return Err(self.broken(Code::JsonValueTooLarge, offset, || {
                     format!("a value of more than {MAX_VALUE} bytes")
                 }));
@@ -278,17 +284,43 @@ impl<'f, R: Read> Cursor<'f, R> {
             if self.window.at_eof() {
                 return Err(self.truncated());
             }
-            // Parsing anew from the value's start pays, as the window doubles each time.
-            self.window.fill()?;
+            // Parsing anew from the value's start pays, as there is twice as much each time.
+            let wanted = (bytes.len() * 2).clamp(WINDOW_SIZE, MAX_VALUE);
+            while self.window.bytes().len() < wanted && self.fill()? {}
         }
     }
 
-    /// Takes the next value, whatever it is.
+    /// Takes the next value, whatever it is and however large.
     ///
     /// # Errors
     /// [`Stop`], as every step.
     pub fn skip(&mut self) -> Step {
-        self.value::<IgnoredAny>().map(|_| ())
+        self.skip_within(0)
+    }
+
+    fn skip_within(&mut self, depth: usize) -> Step {
+        let next = self.peek()?;
+        let mut values =
+            serde_json::Deserializer::from_slice(self.window.bytes()).into_iter::<IgnoredAny>();
+        let is_whole = matches!(values.next(), Some(Ok(_)));
+        // What is not whole in the window is walked, so that only its texts and numbers are held.
+        match next {
+            Some(b'[') if !is_whole && depth < MAX_WALKED => {
+                self.array(|cursor| cursor.skip_within(depth + 1))
+            }
+            Some(b'{') if !is_whole && depth < MAX_WALKED => {
+                self.object(|cursor, _| cursor.skip_within(depth + 1))
+            }
+            _ => self.value::<IgnoredAny>().map(|_| ()),
+        }
+    }
+
+    fn fill(&mut self) -> Step<bool> {
+        let more = self.window.fill()?;
+        if self.window.illegal_pending() > MAX_PENDING_ILLEGAL {
+            self.drain_illegal(u64::MAX);
+        }
+        Ok(more)
     }
 
     /// Takes a value that was parsed, checking its characters.
@@ -397,7 +429,7 @@ fn path_text(path: &[PathStep]) -> String {
                 if !text.is_empty() {
                     text.push('.');
                 }
-                text.extend(key.chars().take(64));
+                text.push_str(key);
             }
             // Writing to a string does not fail.
             PathStep::Index(index) => drop(write!(text, "[{index}]")),

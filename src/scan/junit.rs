@@ -150,7 +150,7 @@ impl Handler for Junit {
             }
             Element::Suite => suite(tag, context),
             Element::Outcome(outcome) => {
-                self.outcome(outcome, context);
+                self.outcome(outcome, context.is_sound(tag.end));
                 OpenKind::Other
             }
             Element::Other => OpenKind::Other,
@@ -170,9 +170,7 @@ impl Handler for Junit {
             Role::Inside => {}
         }
         if let OpenKind::Suite { mark, declared, own, all } = kind {
-            if let Some(Open { kind: OpenKind::Suite { all: around, .. }, .. }) =
-                self.open.last_mut()
-            {
+            if let Some((_, around)) = self.nearest_suite() {
                 *around += all;
             }
             // Producers differ in whether a suite counts the results of the suites in it.
@@ -201,9 +199,17 @@ impl Junit {
         }
     }
 
+    /// What the innermost open suite holds: of its own, and in all.
+    fn nearest_suite(&mut self) -> Option<(&mut u64, &mut u64)> {
+        self.open.iter_mut().rev().find_map(|open| match &mut open.kind {
+            OpenKind::Suite { own, all, .. } => Some((own, all)),
+            _ => None,
+        })
+    }
+
     fn result(&mut self, tag: &StartTag<'_>, context: &mut dyn Context) {
-        let is_sound = context.is_sound();
-        if let Some(Open { kind: OpenKind::Suite { own, all, .. }, .. }) = self.open.last_mut() {
+        let is_sound = context.is_sound(tag.end);
+        if let Some((own, all)) = self.nearest_suite() {
             *own += 1;
             *all += 1;
         }
@@ -235,11 +241,11 @@ impl Junit {
     }
 
     /// Counts the outcome that a child of a result gives it.
-    fn outcome(&mut self, outcome: Outcome, context: &dyn Context) {
+    fn outcome(&mut self, outcome: Outcome, is_sound: bool) {
         let Some(Open { kind: OpenKind::Result(before), .. }) = self.open.last_mut() else {
             return;
         };
-        if outcome <= *before || !context.is_sound() {
+        if outcome <= *before || !is_sound {
             return;
         }
         let Tally { counts, .. } = self.cutter.tally_mut();

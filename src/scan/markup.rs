@@ -3,15 +3,19 @@
 //! Numbers in brackets are productions of the XML 1.0 recommendation, fifth edition.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
 use super::window::is_xml_character;
-use crate::finding::Code;
+use crate::finding::{Code, LISTED_PER_CODE};
 
 /// The most attributes in one tag, so that their list stays small whatever the tag.
 pub const MAX_ATTRIBUTES: usize = 65_536;
+
+/// The longest entity or character reference that is looked at.
+pub const MAX_REFERENCE: usize = 1024;
 
 /// Up to this many attributes are compared pairwise, which is quickest for few.
 const PAIRWISE: usize = 16;
@@ -42,7 +46,21 @@ pub struct Attribute {
 #[derive(Debug, Default)]
 pub struct Spans {
     pub list: Vec<Attribute>,
+    /// The first of each code.
     pub faults: Vec<Fault>,
+    /// How many more there are of each: a tag may have millions.
+    pub unlisted: HashMap<Code, u64>,
+}
+
+impl Spans {
+    fn fault(&mut self, fault: Fault) {
+        let listed = self.faults.iter().filter(|listed| listed.code == fault.code).count();
+        if listed as u64 >= LISTED_PER_CODE {
+            *self.unlisted.entry(fault.code).or_default() += 1;
+        } else {
+            self.faults.push(fault);
+        }
+    }
 }
 
 /// A start tag that keeps the grammar.
@@ -69,6 +87,7 @@ pub const fn is_space(byte: u8) -> bool {
 pub fn check_start_tag(tag: &[u8], whole: bool, spans: &mut Spans) -> Result<CheckedTag, Fault> {
     spans.list.clear();
     spans.faults.clear();
+    spans.unlisted.clear();
     let name_length = name_length(tag);
     let checked = |is_empty_element| CheckedTag { name_length, is_empty_element };
     if name_length == 0 && (whole || !tag.is_empty()) {
@@ -162,11 +181,8 @@ fn check_value(tag: &[u8], value: Range<usize>, spans: &mut Spans) {
         } else {
             check_reference(tag.get(at..value.end).unwrap_or_default(), at).err()
         };
-        // What is wrong in one tag is bounded by listing, as a tag may be of megabytes.
-        if let Some(fault) = fault
-            && spans.faults.len() < 1000
-        {
-            spans.faults.push(fault);
+        if let Some(fault) = fault {
+            spans.fault(fault);
         }
         at += 1;
     }
@@ -189,11 +205,7 @@ fn check_unique(tag: &[u8], spans: &mut Spans) {
             spans.list.iter().find(|attribute| !seen.insert(name(attribute))).map(|a| a.name.start);
     }
     if let Some(at) = twice {
-        spans.faults.push(Fault::new(
-            Code::XmlDuplicateAttribute,
-            at,
-            "an attribute twice in one tag",
-        ));
+        spans.fault(Fault::new(Code::XmlDuplicateAttribute, at, "an attribute twice in one tag"));
     }
 }
 
@@ -222,7 +234,7 @@ pub fn next_text_fault(text: &[u8], from: usize) -> Option<Fault> {
 pub fn check_reference(bytes: &[u8], at: usize) -> Result<(), Fault> {
     let bare = || Fault::new(Code::XmlBareAmpersand, at, "& that begins no reference");
     let body = bytes.get(1..).unwrap_or_default();
-    let body = body.get(..body.len().min(256)).unwrap_or_default();
+    let body = body.get(..body.len().min(MAX_REFERENCE)).unwrap_or_default();
     let Some(body) = memchr(b';', body).and_then(|end| body.get(..end)) else { return Err(bare()) };
     match body {
         b"amp" | b"lt" | b"gt" | b"quot" | b"apos" => Ok(()),
@@ -275,7 +287,7 @@ pub fn check_instruction(content: &[u8]) -> Result<(), Fault> {
 ///
 /// # Errors
 /// A fault in its grammar, or an encoding that is not UTF-8 or ASCII.
-pub fn check_declaration(content: &[u8]) -> Result<(), Fault> {
+pub fn check_declaration(content: &[u8]) -> Result<Declaration, Fault> {
     let malformed =
         |at, message: &'static str| Fault::new(Code::XmlMalformedDeclaration, at, message);
     let mut spans = Spans::default();
@@ -287,6 +299,7 @@ pub fn check_declaration(content: &[u8]) -> Result<(), Fault> {
     if checked.is_empty_element {
         return Err(malformed(0, "an XML declaration that ends with /"));
     }
+    let mut declaration = Declaration::default();
     let mut expected = ["version", "encoding", "standalone"].iter();
     for attribute in &spans.list {
         let name = tag.get(attribute.name.clone()).unwrap_or_default();
@@ -307,7 +320,9 @@ pub fn check_declaration(content: &[u8]) -> Result<(), Fault> {
             b"standalone" if value != b"yes" && value != b"no" => {
                 return Err(malformed(at, "standalone that is neither yes nor no"));
             }
-            b"encoding" if !is_utf8_label(value) => {
+            b"standalone" => declaration.is_standalone = value == b"yes",
+            b"encoding" if is_label(value, &["us-ascii", "ascii"]) => declaration.is_ascii = true,
+            b"encoding" if !is_label(value, &["utf-8", "utf8"]) => {
                 let message = format!("the encoding {} is not read", shown(value));
                 return Err(Fault::new(Code::XmlUnsupportedEncoding, at, message));
             }
@@ -317,14 +332,19 @@ pub fn check_declaration(content: &[u8]) -> Result<(), Fault> {
     if spans.list.first().is_none_or(|first| tag.get(first.name.clone()) != Some(b"version")) {
         return Err(malformed(0, "an XML declaration without a version"));
     }
-    Ok(())
+    Ok(declaration)
 }
 
-/// Whether text of this encoding is UTF-8 as it is.
-fn is_utf8_label(label: &[u8]) -> bool {
-    ["utf-8", "utf8", "us-ascii", "ascii"]
-        .iter()
-        .any(|known| label.eq_ignore_ascii_case(known.as_bytes()))
+/// What an XML declaration says that matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Declaration {
+    pub is_ascii: bool,
+    pub is_standalone: bool,
+}
+
+/// Whether an encoding's name is one of these.
+fn is_label(label: &[u8], known: &[&str]) -> bool {
+    known.iter().any(|known| label.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// What a DOCTYPE has.
@@ -358,7 +378,7 @@ pub fn check_doctype(content: &[u8]) -> Result<Doctype, Fault> {
     if literals > 0 {
         at += 6;
     }
-    for _ in 0..literals {
+    for number in 0..literals {
         let gap = space_length(from(at));
         at += gap;
         let quote = content.get(at).copied().filter(|byte| gap > 0 && matches!(byte, b'"' | b'\''));
@@ -366,6 +386,11 @@ pub fn check_doctype(content: &[u8]) -> Result<Doctype, Fault> {
         let Some(length) = length else {
             return Err(malformed(at, "a DOCTYPE whose identifiers are not in quotes"));
         };
+        let identifier = content.get(at + 1..at + 1 + length).unwrap_or_default();
+        let is_public = literals == 2 && number == 0;
+        if is_public && !identifier.iter().all(|&byte| is_pubid_char(byte)) {
+            return Err(malformed(at, "a character that no public identifier has"));
+        }
         at += length + 2;
     }
     at += space_length(from(at));
@@ -374,6 +399,33 @@ pub fn check_doctype(content: &[u8]) -> Result<Doctype, Fault> {
         return Err(malformed(at, "a malformed DOCTYPE"));
     }
     Ok(Doctype { is_external: literals > 0, has_subset })
+}
+
+/// Production \[13\] `PubidChar`.
+const fn is_pubid_char(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\r' | b'\n')
+        || byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'\''
+                | b'('
+                | b')'
+                | b'+'
+                | b','
+                | b'.'
+                | b'/'
+                | b':'
+                | b'='
+                | b'?'
+                | b';'
+                | b'!'
+                | b'*'
+                | b'#'
+                | b'@'
+                | b'$'
+                | b'_'
+                | b'%'
+        )
 }
 
 /// Finds the `>` that ends a DOCTYPE, in chunks: not one within quotes or the internal subset.

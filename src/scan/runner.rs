@@ -154,7 +154,8 @@ fn object_with<R: Read>(
         root_array(cursor, cutter, 0, &mut element)
     })?;
     if !seen {
-        cursor.report(Code::JsonWrongShape, 0, "", &|| format!("there is no \"{wanted}\""));
+        let end = cursor.offset();
+        cursor.report(Code::JsonWrongShape, end, "", &|| format!("there is no \"{wanted}\""));
     }
     Ok(())
 }

@@ -15,9 +15,14 @@ use crate::finding::Place;
 /// The size of the window to begin with; measured best between 64 and 128 KiB.
 pub const WINDOW_SIZE: usize = 128 * 1024;
 
+/// The window doubles up to this much at a time.
+const LARGEST_GROWTH: usize = 2 * 1024 * 1024;
+
 /// Which characters a document may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charset {
+    /// All that ASCII has and XML allows.
+    Ascii,
     /// All that UTF-8 encodes; JSON's own rules on control characters are its parser's.
     Unicode,
     /// Those of XML 1.0, production \[2\] `Char`.
@@ -38,8 +43,10 @@ pub struct IllegalCharacter {
 pub enum IllegalKind {
     /// A byte that is no part of a UTF-8 character.
     NotUtf8(u8),
-    /// A character that the charset does not have.
+    /// A character that XML does not have.
     Forbidden(char),
+    /// A character that ASCII does not have.
+    NotAscii(char),
 }
 
 /// How much of a document was read.
@@ -144,6 +151,16 @@ impl<R: Read> Window<R> {
         self.start = self.shown.min(self.start + count);
     }
 
+    /// The rest of the document holds ASCII only: that is what it says of itself.
+    pub fn restrict_to_ascii(&mut self) {
+        self.charset = Charset::Ascii;
+        let unread = self.buffer.get(self.start..self.shown).unwrap_or_default();
+        let mut found = Vec::new();
+        find_illegal(unread, self.base.offset + self.start as u64, self.charset, &mut found);
+        found.reverse();
+        self.illegal = found;
+    }
+
     /// Whether there is nothing after what [`bytes`](Self::bytes) shows.
     pub const fn at_eof(&self) -> bool {
         self.at_eof
@@ -161,9 +178,12 @@ impl<R: Read> Window<R> {
         while !self.at_eof && self.shown - self.start == seen {
             self.slide();
             if self.end == self.buffer.len() {
-                self.buffer.resize(self.buffer.len() * 2, 0);
+                let more = self.buffer.len().min(LARGEST_GROWTH);
+                self.buffer.resize(self.buffer.len() + more, 0);
             }
-            let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+            // What is found in one read is listed, so that one is bounded however large the buffer.
+            let limit = self.buffer.len().min(self.end + WINDOW_SIZE);
+            let room = self.buffer.get_mut(self.end..limit).unwrap_or_default();
             match self.source.read(room) {
                 Ok(0) => self.at_eof = true,
                 Ok(count) => self.end += count,
@@ -193,6 +213,7 @@ impl<R: Read> Window<R> {
     ///
     /// That holds for everything since the last [`fill`](Self::fill), and for all unread bytes.
     pub fn mark(&self, offset: u64) -> Mark {
+        debug_assert!(offset >= self.base.offset, "the offset is not in the buffer any more");
         let last = self.last.get();
         let from = if last.offset <= offset { last } else { self.base };
         let within = |offset: u64| {
@@ -214,8 +235,10 @@ impl<R: Read> Window<R> {
     /// How much was taken: bytes, and the lines they are on.
     pub fn extent(&self) -> Extent {
         let bytes = self.offset();
-        let lines = if bytes == 0 { 0 } else { self.mark(bytes - 1).line };
-        Extent { bytes, lines }
+        let end = self.mark(bytes);
+        // A line feed at the end begins no further line.
+        let is_at_start = bytes == end.line_start;
+        Extent { bytes, lines: if is_at_start { end.line - 1 } else { end.line } }
     }
 
     /// The next illegal character before `offset`, each once and in order.
@@ -250,8 +273,12 @@ impl<R: Read> Window<R> {
         let whole = if self.at_eof { fresh.len() } else { fresh.len() - partial_character(fresh) };
         let fresh = fresh.get(..whole).unwrap_or_default();
         let offset = self.base.offset + self.shown as u64;
-        let utf8 = from_utf8(fresh).is_ok();
-        if !utf8 || (self.charset == Charset::Xml && has_forbidden(fresh)) {
+        let is_legal = match self.charset {
+            Charset::Unicode => from_utf8(fresh).is_ok(),
+            Charset::Xml => from_utf8(fresh).is_ok() && !has_forbidden(fresh),
+            Charset::Ascii => fresh.is_ascii() && !has_forbidden(fresh),
+        };
+        if !is_legal {
             let mut found = Vec::new();
             find_illegal(fresh, offset, self.charset, &mut found);
             found.reverse();
@@ -298,13 +325,14 @@ fn is_noncharacter(bytes: &[u8], at: usize) -> bool {
 fn find_illegal(bytes: &[u8], offset: u64, charset: Charset, found: &mut Vec<IllegalCharacter>) {
     let mut at = offset;
     for part in bytes.utf8_chunks() {
-        if charset == Charset::Xml {
+        if charset != Charset::Unicode {
             for (index, character) in part.valid().char_indices() {
-                if !is_xml_character(character) {
-                    found.push(IllegalCharacter {
-                        offset: at + index as u64,
-                        kind: IllegalKind::Forbidden(character),
-                    });
+                let offset = at + index as u64;
+                if charset == Charset::Ascii && !character.is_ascii() {
+                    found.push(IllegalCharacter { offset, kind: IllegalKind::NotAscii(character) });
+                } else if !is_xml_character(character) {
+                    found
+                        .push(IllegalCharacter { offset, kind: IllegalKind::Forbidden(character) });
                 }
             }
         }

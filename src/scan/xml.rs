@@ -27,8 +27,11 @@ pub const MAX_TAG: usize = 10_000_000;
 /// The deepest nesting that is taken. libxml2 stops at 256, and at 2,048 with `XML_PARSE_HUGE`.
 pub const MAX_DEPTH: usize = 10_000;
 
-/// The longest entity or character reference that is looked at.
-const MAX_REFERENCE: usize = 256;
+/// The longest name of an element: libxml2's own limit (`XML_MAX_NAME_LENGTH`).
+pub const MAX_NAME: usize = 50_000;
+
+/// How long the names of all open elements may be together.
+const MAX_OPEN_NAMES: usize = 1024 * 1024;
 
 /// How many illegal characters may wait for the construct that they are in to be complete.
 const MAX_PENDING_ILLEGAL: usize = 4096;
@@ -88,8 +91,8 @@ pub trait Context {
         let mark = self.mark(offset);
         self.report_at(code, mark, message);
     }
-    /// Whether the document was well-formed up to here.
-    fn is_sound(&self) -> bool;
+    /// Whether the document is well-formed up to this offset in the tag at hand.
+    fn is_sound(&self, offset: u64) -> bool;
 }
 
 /// Follows the elements of a document.
@@ -206,6 +209,7 @@ pub struct Lexer<'f, R> {
     doctype_seen: bool,
     /// A DOCTYPE may define entities in a file that is never fetched.
     entities_may_be_external: bool,
+    is_standalone: bool,
 }
 
 impl<R: Read> Context for Lexer<'_, R> {
@@ -218,8 +222,8 @@ impl<R: Read> Context for Lexer<'_, R> {
         self.findings.add(code, || (message(), Some(mark.place(open.path()))));
     }
 
-    fn is_sound(&self) -> bool {
-        self.first_error == u64::MAX
+    fn is_sound(&self, offset: u64) -> bool {
+        self.first_error >= offset
     }
 }
 
@@ -234,6 +238,7 @@ impl<'f, R: Read> Lexer<'f, R> {
             first_error: u64::MAX,
             doctype_seen: false,
             entities_may_be_external: false,
+            is_standalone: false,
         }
     }
 
@@ -286,15 +291,39 @@ impl<'f, R: Read> Lexer<'f, R> {
         if let [b'<', b'?', b'x', b'm', b'l', b' ' | b'\t' | b'\r' | b'\n', ..] =
             self.window.bytes()
         {
-            let offset = self.window.offset();
-            let end = self.instruction_end(offset)?;
-            let content = self.window.bytes().get(5..end - 2).unwrap_or_default();
-            let outcome = markup::check_declaration(content);
-            if let Err(fault) = outcome {
-                self.fault(&fault, offset + 5);
-            }
-            self.take_checked(end);
+            self.xml_declaration()?;
         }
+        Ok(())
+    }
+
+    fn xml_declaration(&mut self) -> Step {
+        let offset = self.window.offset();
+        // One that is not closed would run on to the next instruction, or the end of the document.
+        while !self.window.bytes().contains(&b'>')
+            && self.window.bytes().len() < 1000
+            && self.fill()?
+        {}
+        let bytes = self.window.bytes();
+        if let Some(end) = memchr(b'>', bytes)
+            && bytes.get(end - 1) != Some(&b'?')
+        {
+            let at = offset + end as u64;
+            return Err(self.broken(Code::XmlMalformedDeclaration, at, || {
+                "> where ?> ends the XML declaration".into()
+            }));
+        }
+        let end = self.instruction_end(offset)?;
+        let content = self.window.bytes().get(5..end - 2).unwrap_or_default();
+        match markup::check_declaration(content) {
+            Ok(declaration) => {
+                self.is_standalone = declaration.is_standalone;
+                if declaration.is_ascii {
+                    self.window.restrict_to_ascii();
+                }
+            }
+            Err(fault) => self.fault(&fault, offset + 5),
+        }
+        self.take_checked(end);
         Ok(())
     }
 
@@ -306,7 +335,7 @@ impl<'f, R: Read> Lexer<'f, R> {
                 return self.text_piece(end);
             }
             // A reference or a `]]>` may go on behind what is there: keep its beginning.
-            let tail = bytes.len().saturating_sub(MAX_REFERENCE);
+            let tail = bytes.len().saturating_sub(markup::MAX_REFERENCE);
             let keep = bytes.get(tail..).and_then(|tail| memchr2(b'&', b']', tail));
             let end = if self.window.at_eof() {
                 bytes.len()
@@ -379,13 +408,16 @@ impl<'f, R: Read> Lexer<'f, R> {
         if !whole {
             return Err(self.unfinished(offset, "a tag"));
         }
-        while let Some(fault) = self.attributes.faults.pop() {
-            self.fault(&fault, offset + 1);
-        }
+        self.tag_faults(offset + 1);
         self.drain_illegal(offset + end as u64 + 1);
-        if self.open.depth() >= MAX_DEPTH {
+        if checked.name_length > MAX_NAME {
+            return Err(self.broken(Code::XmlTagTooLarge, offset, || {
+                format!("a name of more than {MAX_NAME} bytes")
+            }));
+        }
+        if self.open.depth() >= MAX_DEPTH || self.open.names.len() > MAX_OPEN_NAMES {
             return Err(self.broken(Code::XmlTooDeep, offset, || {
-                format!("more than {MAX_DEPTH} elements open at once")
+                format!("more than {MAX_DEPTH} elements open at once, or {MAX_OPEN_NAMES} bytes of their names")
             }));
         }
         self.open_element(handler, offset, end, checked.name_length);
@@ -395,6 +427,23 @@ impl<'f, R: Read> Lexer<'f, R> {
         }
         self.window.take(end + 1);
         Ok(())
+    }
+
+    /// Reports the faults of a tag that leave its structure clear.
+    fn tag_faults(&mut self, base: u64) {
+        if self.attributes.faults.is_empty() {
+            return;
+        }
+        let mut spans = std::mem::take(&mut self.attributes);
+        spans.faults.sort_by_key(|fault| fault.at);
+        for fault in spans.faults.drain(..) {
+            self.fault(&fault, base);
+        }
+        // Of what is beyond the listing, the number alone.
+        for (code, count) in spans.unlisted.drain() {
+            self.findings.add_unlisted(code, count);
+        }
+        self.attributes = spans;
     }
 
     fn open_element(
@@ -414,7 +463,7 @@ impl<'f, R: Read> Lexer<'f, R> {
         open.push(name, offset);
         let end = offset + end as u64 + 1;
         let tag = StartTag { name, offset, end, depth, attributes: &attributes.list, content };
-        let mut context = Here { window, open, findings, is_sound: *first_error == u64::MAX };
+        let mut context = Here { window, open, findings, first_error: *first_error };
         handler.open(&tag, &mut context);
         self.attributes = attributes;
     }
@@ -476,6 +525,8 @@ impl<'f, R: Read> Lexer<'f, R> {
         self.take_checked(4);
         loop {
             self.pass_until(b"--", offset, "a comment")?;
+            // Reading on may take the hyphens out of the window.
+            let hyphens = self.window.mark(self.window.offset() - 2);
             self.window.require(1)?;
             match self.window.bytes().first() {
                 Some(b'>') => {
@@ -483,8 +534,9 @@ impl<'f, R: Read> Lexer<'f, R> {
                     return Ok(());
                 }
                 Some(_) => {
-                    let at = self.window.offset() - 2;
-                    self.unsound(Code::XmlMalformedComment, at, &|| "-- in a comment".into());
+                    self.first_error = self.first_error.min(self.window.offset() - 2);
+                    let message = || "-- in a comment".into();
+                    self.report_at(Code::XmlMalformedComment, hyphens, &message);
                     // `--->`: the second hyphen may begin the end.
                     if self.window.bytes().starts_with(b"-")
                         && self.window.require(2)?
@@ -557,7 +609,8 @@ impl<'f, R: Read> Lexer<'f, R> {
         let outcome = markup::check_doctype(content);
         match outcome {
             Ok(doctype) => {
-                self.entities_may_be_external = doctype.is_external || doctype.has_subset;
+                let is_external = doctype.is_external && !self.is_standalone;
+                self.entities_may_be_external = is_external || doctype.has_subset;
                 if doctype.has_subset {
                     self.report(Code::XmlInternalSubset, offset, &|| {
                         "a DOCTYPE with an internal subset".into()
@@ -585,19 +638,24 @@ impl<'f, R: Read> Lexer<'f, R> {
             let bytes = self.window.bytes();
             let fresh = bytes.get(fed..).unwrap_or_default();
             if let Some(at) = feed(fresh) {
-                return Ok(Some(fed + at));
+                let end = fed + at;
+                return if end > MAX_TAG { Err(self.tag_too_large()) } else { Ok(Some(end)) };
             }
             fed = bytes.len().max(fed);
             if fed > MAX_TAG {
-                let offset = self.window.offset();
-                return Err(self.broken(Code::XmlTagTooLarge, offset, || {
-                    format!("a tag or instruction of more than {MAX_TAG} bytes")
-                }));
+                return Err(self.tag_too_large());
             }
             if !self.fill()? {
                 return Ok(None);
             }
         }
+    }
+
+    fn tag_too_large(&mut self) -> Stop {
+        let offset = self.window.offset();
+        self.broken(Code::XmlTagTooLarge, offset, || {
+            format!("a tag or instruction of more than {MAX_TAG} bytes")
+        })
     }
 
     fn fill(&mut self) -> Step<bool> {
@@ -645,6 +703,14 @@ impl<'f, R: Read> Lexer<'f, R> {
             IllegalKind::NotUtf8(byte) => {
                 self.unsound(Code::XmlInvalidUtf8, illegal.offset, &|| {
                     format!("byte 0x{byte:02X} is not UTF-8 here")
+                });
+            }
+            IllegalKind::NotAscii(character) => {
+                self.unsound(Code::XmlInvalidUtf8, illegal.offset, &|| {
+                    format!(
+                        "character U+{:04X} in a document that says it is ASCII",
+                        u32::from(character)
+                    )
                 });
             }
             IllegalKind::Forbidden(character) => {
@@ -696,7 +762,7 @@ struct Here<'a, R> {
     window: &'a Window<R>,
     open: &'a OpenElements,
     findings: &'a mut Findings,
-    is_sound: bool,
+    first_error: u64,
 }
 
 impl<R: Read> Context for Here<'_, R> {
@@ -709,8 +775,8 @@ impl<R: Read> Context for Here<'_, R> {
         self.findings.add(code, || (message(), Some(mark.place(open.path()))));
     }
 
-    fn is_sound(&self) -> bool {
-        self.is_sound
+    fn is_sound(&self, offset: u64) -> bool {
+        self.first_error >= offset
     }
 }
 

@@ -21,7 +21,7 @@ async fn a_file_arrives_byte_for_byte_with_its_form() {
         .run()
         .await
         .expect(0)
-        .says("accepted 1 of 1 uploads, 7 of 7 results")
+        .says("accepted 1 of 1 uploads; the service queued 7 of 7 results")
         .says("run: http://127.0.0.1:");
     assert!(ran.stderr.starts_with("bktec-upload "), "{}", ran.stderr);
 
@@ -80,8 +80,8 @@ async fn several_files_go_as_several_uploads_of_one_run() {
     let receiver = scripted([]).await;
     let files = folder(&[("a.xml", junit(2).as_bytes()), ("b.xml", junit(3).as_bytes())]);
     let path = |name: &str| files.path().join(name);
-    let ran =
-        upload(&receiver, [path("a.xml"), path("b.xml"), path("./a.xml")]).args(["--report=json", "--no-pack"]);
+    let ran = upload(&receiver, [path("a.xml"), path("b.xml"), path("./a.xml")])
+        .args(["--report=json", "--no-pack"]);
     let report = ran.run().await.expect(0).report();
     let received = receiver.received();
     assert_eq!(received.len(), 2, "a file that is named twice goes once");
@@ -100,7 +100,8 @@ async fn uploads_go_side_by_side_over_connections_that_are_kept() {
     let receiver =
         receiver(Options { delay: std::time::Duration::from_millis(50), ..Options::default() })
             .await;
-    let ran = upload(&receiver, paths).args(["--concurrency", "3", "--report", "json", "--no-pack"]);
+    let ran =
+        upload(&receiver, paths).args(["--concurrency", "3", "--report", "json", "--no-pack"]);
     let report = ran.run().await.expect(0).report();
     assert_eq!(receiver.requests(), 12);
     assert_eq!(receiver.most_in_flight(), 3);
@@ -121,15 +122,36 @@ async fn what_the_service_leaves_out_is_said_aloud() {
         run_url: None,
     };
     let cases = [
-        (accept(100, 10, &["missing name"]), "the service skipped 10 of 110 results: missing name"),
-        (accept(90, 0, &[]), "the service accounts for 90 of 110 results: 90 queued, 0 skipped"),
-        (Step::Body("{}".into()), "the service did not say how many results it queued"),
-        (Step::Body("<html>".into()), "an answer that is not JSON"),
+        (
+            accept(100, 10, &["missing name"]),
+            "the service skipped 10 of 110 results: missing name",
+            "queued 100 of 110 results",
+            24,
+        ),
+        (
+            accept(90, 0, &[]),
+            "the service accounts for 90 of 110 results: 90 queued, 0 skipped",
+            "queued 90 of 110 results",
+            24,
+        ),
+        (
+            Step::Body("{}".into()),
+            "the service did not say how many results it queued",
+            "queued an unknown number of 110 results",
+            0,
+        ),
+        (
+            Step::Body("<html>".into()),
+            "an answer that is not JSON",
+            "queued an unknown number of 110 results",
+            0,
+        ),
     ];
-    for (step, expected) in cases {
-        let receiver = scripted([step]).await;
+    for (step, expected, summary, strict_code) in cases {
+        let receiver = scripted([step.clone(), step]).await;
         let ran = upload(&receiver, [&path]).run().await.expect(0);
-        ran.says(expected).tells(expected).says("run key: ");
+        ran.says(expected).tells(expected).says(summary).says("run key: ");
+        upload(&receiver, [&path]).arg("--fail-on-skipped").run().await.expect(strict_code);
     }
     let receiver = scripted([accept(110, 0, &[])]).await;
     let ran = upload(&receiver, [&path]).run().await.expect(0);

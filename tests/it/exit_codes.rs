@@ -31,6 +31,11 @@ async fn code_2_a_mistake_in_the_arguments() {
     let none: [&str; 0] = [];
     tool(none).run().await.expect(2).tells("<INPUT>");
     tool([valid()]).run().await.expect(2).tells("no suite token: set BUILDKITE_ANALYTICS_TOKEN");
+    let report = tool([valid()]).arg("--report=json").run().await.expect(2).report();
+    assert_eq!(report["exit_code"], 2);
+    assert!(report["error"].as_str().unwrap().starts_with("no suite token"));
+    let ran = tool([valid()]).args(["--token", "t", "--build-id", " "]).run().await.expect(2);
+    ran.tells("--build-id is empty");
     tool([valid()]).arg("--format=trx").run().await.expect(2).tells("possible values: junit, json");
     tool([valid()])
         .args(["--token", "t", "--tag", "1=2"])
@@ -66,7 +71,12 @@ async fn code_10_findings_reject_the_input() {
 
 #[tokio::test]
 async fn code_11_nothing_was_found() {
-    tool(["a.xml", "b*.xml"]).arg("--validate-only").run().await.expect(11).says("quote globs");
+    tool(["a.xml", "b*.xml"])
+        .arg("--validate-only")
+        .run()
+        .await
+        .expect(11)
+        .says("[input-not-found]");
 }
 
 #[tokio::test]

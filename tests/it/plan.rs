@@ -175,6 +175,13 @@ fn content_of(upload: &Upload) -> Vec<u8> {
     content(upload)
 }
 
+/// Counts a result for every suite around it.
+fn add_one(open: &mut [(Option<u64>, u64)]) {
+    for (_, count) in open {
+        *count += 1;
+    }
+}
+
 /// Each count of a suite is that of the results in it, as another parser sees them.
 fn check_counts(content: &[u8]) {
     let text = std::str::from_utf8(content).unwrap();
@@ -184,16 +191,12 @@ fn check_counts(content: &[u8]) {
         match reader.read_event().unwrap() {
             Event::Start(tag) => {
                 if tag.name().as_ref() == "testcase" {
-                    open.iter_mut().for_each(|(_, count)| *count += 1);
+                    add_one(&mut open);
                 }
                 let tests = tag.try_get_attribute("tests").unwrap();
                 open.push((tests.map(|tests| tests.value.parse().unwrap()), 0));
             }
-            Event::Empty(tag) => {
-                if tag.name().as_ref() == "testcase" {
-                    open.iter_mut().for_each(|(_, count)| *count += 1);
-                }
-            }
+            Event::Empty(tag) if tag.name().as_ref() == "testcase" => add_one(&mut open),
             Event::End(_) => {
                 let (declared, count) = open.pop().unwrap();
                 assert!(

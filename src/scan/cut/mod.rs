@@ -13,8 +13,8 @@ use bytes::Bytes;
 use super::Counts;
 use crate::spool::ByteRange;
 
-pub use json::JsonCutter;
-pub use xml::{CountAttribute, XmlCutter};
+pub(super) use json::JsonCutter;
+pub(super) use xml::{CountAttribute, XmlCutter};
 
 /// What one upload may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
