@@ -4,6 +4,7 @@
 //! is a file here; `xml` and `json` are the layers below them, over one `window`.
 
 pub mod cut;
+mod elements;
 mod json;
 mod junit;
 mod markup;

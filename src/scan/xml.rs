@@ -14,6 +14,7 @@ use std::io::{self, Read};
 use memchr::{memchr, memchr2, memmem, memrchr};
 use quick_xml::parser::{ElementParser, Parser as _, PiParser};
 
+use super::elements::OpenElements;
 use super::markup::{self, Attribute, Fault, Spans};
 use super::window::{Charset, Extent, IllegalCharacter, IllegalKind, Mark, Window};
 use crate::finding::{Code, Findings};
@@ -117,87 +118,6 @@ impl From<io::Error> for Stop {
 
 type Step<T = ()> = Result<T, Stop>;
 
-/// The elements that are open, innermost last, and how many siblings each had before.
-#[derive(Debug, Default)]
-struct OpenElements {
-    names: Vec<u8>,
-    frames: Vec<Frame>,
-    root_seen: bool,
-}
-
-#[derive(Debug)]
-struct Frame {
-    /// Where the name begins in `names`; it ends where the next one begins.
-    name_start: usize,
-    /// Where the start tag is in the document.
-    offset: u64,
-    /// Its number among its siblings of that name, from 1; 0 if that is not counted.
-    index: u64,
-    /// How many children of each counted name it has.
-    children: [u64; COUNTED.len()],
-}
-
-/// The elements whose number is worth showing in a path.
-const COUNTED: [&[u8]; 3] = [b"testsuite", b"testcase", b"property"];
-
-impl OpenElements {
-    fn depth(&self) -> usize {
-        self.frames.len()
-    }
-
-    fn push(&mut self, name: &[u8], offset: u64) {
-        let counted = COUNTED.iter().position(|&counted| counted == name);
-        let mut index = 0;
-        if let (Some(counted), Some(parent)) = (counted, self.frames.last_mut())
-            && let Some(count) = parent.children.get_mut(counted)
-        {
-            *count += 1;
-            index = *count;
-        }
-        let name_start = self.names.len();
-        self.names.extend_from_slice(name);
-        self.frames.push(Frame { name_start, offset, index, children: [0; COUNTED.len()] });
-        self.root_seen = true;
-    }
-
-    fn innermost(&self) -> Option<(&[u8], u64)> {
-        let frame = self.frames.last()?;
-        Some((self.names.get(frame.name_start..)?, frame.offset))
-    }
-
-    fn pop(&mut self) {
-        if let Some(frame) = self.frames.pop() {
-            self.names.truncate(frame.name_start);
-        }
-    }
-
-    /// The path, such as `testsuites/testsuite[2]/testcase[7]`; long ones lose their middle.
-    fn path(&self) -> String {
-        const SHOWN: usize = 16;
-        let mut path = String::new();
-        let ends =
-            self.frames.iter().skip(1).map(|frame| frame.name_start).chain([self.names.len()]);
-        for (level, (frame, end)) in self.frames.iter().zip(ends).enumerate() {
-            if level >= SHOWN / 2 && level + SHOWN / 2 < self.frames.len() {
-                if level == SHOWN / 2 {
-                    path.push_str("/…");
-                }
-                continue;
-            }
-            if level > 0 {
-                path.push('/');
-            }
-            path.push_str(&markup::shown(
-                self.names.get(frame.name_start..end).unwrap_or_default(),
-            ));
-            if frame.index > 0 {
-                path.push_str(&format!("[{}]", frame.index));
-            }
-        }
-        path
-    }
-}
-
 /// A scan of one document; see the module.
 pub struct Lexer<'f, R> {
     window: Window<R>,
@@ -230,8 +150,12 @@ impl<R: Read> Context for Lexer<'_, R> {
 impl<'f, R: Read> Lexer<'f, R> {
     /// A scan over `source`, whose findings go to `findings`.
     pub fn new(source: R, findings: &'f mut Findings) -> Self {
+        Self::over(Window::new(source, Charset::Xml), findings)
+    }
+
+    fn over(window: Window<R>, findings: &'f mut Findings) -> Self {
         Self {
-            window: Window::new(source, Charset::Xml),
+            window,
             open: OpenElements::default(),
             findings,
             attributes: Spans::default(),
@@ -375,7 +299,7 @@ impl<'f, R: Read> Lexer<'f, R> {
     }
 
     fn text_outside_root(&mut self, offset: u64) -> Stop {
-        if self.open.root_seen {
+        if self.open.has_root() {
             self.broken(Code::XmlContentAfterRoot, offset, || "text after the root element".into())
         } else {
             self.broken(Code::XmlTextBeforeRoot, offset, || "text before the root element".into())
@@ -384,7 +308,7 @@ impl<'f, R: Read> Lexer<'f, R> {
 
     fn start_tag(&mut self, handler: &mut impl Handler) -> Step {
         let offset = self.window.offset();
-        if self.open.depth() == 0 && self.open.root_seen {
+        if self.open.depth() == 0 && self.open.has_root() {
             return Err(
                 self.broken(Code::XmlContentAfterRoot, offset, || "a second root element".into())
             );
@@ -415,7 +339,7 @@ impl<'f, R: Read> Lexer<'f, R> {
                 format!("a name of more than {MAX_NAME} bytes")
             }));
         }
-        if self.open.depth() >= MAX_DEPTH || self.open.names.len() > MAX_OPEN_NAMES {
+        if self.open.depth() >= MAX_DEPTH || self.open.names_length() > MAX_OPEN_NAMES {
             return Err(self.broken(Code::XmlTooDeep, offset, || {
                 format!("more than {MAX_DEPTH} elements open at once, or {MAX_OPEN_NAMES} bytes of their names")
             }));
@@ -594,7 +518,7 @@ impl<'f, R: Read> Lexer<'f, R> {
 
     fn doctype(&mut self) -> Step {
         let offset = self.window.offset();
-        let misplaced = self.open.root_seen || self.doctype_seen;
+        let misplaced = self.open.has_root() || self.doctype_seen;
         self.doctype_seen = true;
         if misplaced {
             return Err(self.broken(Code::XmlMalformedDoctype, offset, || {
@@ -677,7 +601,7 @@ impl<'f, R: Read> Lexer<'f, R> {
             let message = format!("the document ends with <{name}> open, since byte {at}");
             return Err(self.broken(Code::XmlTruncated, offset, || message));
         }
-        if !self.open.root_seen {
+        if !self.open.has_root() {
             return Err(self.broken(Code::XmlNoRoot, offset, || "there is no root element".into()));
         }
         Ok(())
@@ -784,3 +708,6 @@ impl<R: Read> Context for Here<'_, R> {
 fn is_start_of_declaration(bytes: &[u8]) -> bool {
     ["<!--", "<![CDATA[", "<!DOCTYPE"].iter().any(|whole| whole.as_bytes().starts_with(bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,15 +18,18 @@ impl Drop for Server {
     }
 }
 
+/// An address that no receiver of another test takes: those are at 127.0.0.1.
+const HOST: &str = "127.0.0.77";
+
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind((HOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn start(command: &mut Command, port: u16) -> Server {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let server = Server(child.unwrap());
     let started = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+    while std::net::TcpStream::connect((HOST, port)).is_err() {
         assert!(started.elapsed() < Duration::from_secs(10), "{command:?} does not listen");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -39,18 +42,18 @@ fn openssl(folder: &Path, arguments: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A certificate authority of our own and a certificate for localhost from it.
+/// A certificate authority of our own and a certificate for our address from it.
 fn certificates(folder: &Path) {
     std::fs::write(
         folder.join("ext"),
-        "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n",
+        "subjectAltName=IP:127.0.0.77\nextendedKeyUsage=serverAuth\n",
     )
     .unwrap();
     openssl(
         folder,
         "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=ca",
     );
-    openssl(folder, "req -newkey rsa:2048 -nodes -keyout key.pem -out csr.pem -subj /CN=localhost");
+    openssl(folder, "req -newkey rsa:2048 -nodes -keyout key.pem -out csr.pem -subj /CN=service");
     openssl(
         folder,
         "x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem",
@@ -70,7 +73,7 @@ fn nginx(folder: &Path, receiver: &Receiver, settings: &str) -> (Server, u16) {
            access_log off; client_body_temp_path {here}/b; proxy_temp_path {here}/p;
            fastcgi_temp_path {here}/f; uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;
            server {{
-             listen 127.0.0.1:{port} ssl; ssl_certificate {here}/cert.pem; ssl_certificate_key {here}/key.pem;
+             listen {HOST}:{port} ssl; ssl_certificate {here}/cert.pem; ssl_certificate_key {here}/key.pem;
              {settings}
              location / {{ proxy_pass {target}; proxy_request_buffering off; proxy_http_version 1.1; }}
            }}
@@ -98,7 +101,7 @@ async fn over_tls_with_an_authority_of_ones_own() {
     let folder = folder(&[("a.xml", content.as_bytes())]);
     let receiver = scripted([]).await;
     let (_nginx, port) = nginx(folder.path(), &receiver, "client_max_body_size 0;");
-    let url = format!("https://localhost:{port}/v1/uploads");
+    let url = format!("https://{HOST}:{port}/v1/uploads");
     let run = || {
         tool([folder.path().join("a.xml")]).args([
             "--token",
@@ -133,12 +136,7 @@ async fn nginx_that_takes_no_more_than_a_limit_is_heard() {
     let (_nginx, port) = nginx(folder.path(), &receiver, "client_max_body_size 1m;");
     for _ in 0..5 {
         let ran = tool([folder.path().join("a.xml")])
-            .args([
-                "--token",
-                TOKEN,
-                "--upload-url",
-                &format!("https://localhost:{port}/v1/uploads"),
-            ])
+            .args(["--token", TOKEN, "--upload-url", &format!("https://{HOST}:{port}/v1/uploads")])
             .env("SSL_CERT_FILE", folder.path().join("ca.pem"))
             .run()
             .await
@@ -159,7 +157,7 @@ async fn through_a_proxy() {
     let proxy_port = free_port();
     let log = folder.path().join("proxy.log");
     let configuration = format!(
-        "Port {proxy_port}\nListen 127.0.0.1\nLogFile \"{}\"\nLogLevel Connect\nTimeout 30\nMaxClients 8\nAllow 127.0.0.1\n",
+        "Port {proxy_port}\nListen {HOST}\nLogFile \"{}\"\nLogLevel Connect\nTimeout 30\nMaxClients 8\nAllow 127.0.0.0/8\n",
         log.display()
     );
     std::fs::write(folder.path().join("proxy.conf"), configuration).unwrap();
@@ -167,22 +165,22 @@ async fn through_a_proxy() {
     command.arg("-d").arg("-c").arg(folder.path().join("proxy.conf"));
     let _proxy = start(&mut command, proxy_port);
     tool([folder.path().join("a.xml")])
-        .args(["--token", TOKEN, "--upload-url", &format!("https://localhost:{port}/v1/uploads")])
+        .args(["--token", TOKEN, "--upload-url", &format!("https://{HOST}:{port}/v1/uploads")])
         .env("SSL_CERT_FILE", folder.path().join("ca.pem"))
-        .env("HTTPS_PROXY", format!("http://127.0.0.1:{proxy_port}"))
+        .env("HTTPS_PROXY", format!("http://{HOST}:{proxy_port}"))
         .run()
         .await
         .expect(0);
     assert_eq!(only(&receiver).results, Some(5));
     let log = std::fs::read_to_string(log).unwrap();
-    assert!(log.contains(&format!("CONNECT localhost:{port}")), "{log}");
+    assert!(log.contains(&format!("CONNECT {HOST}:{port}")), "{log}");
     assert!(!log.contains(TOKEN));
 
     // Plain HTTP is for loopback, and goes through no proxy: it would see the token.
     let ran = tool([folder.path().join("a.xml")])
         .args(["--token", TOKEN, "--upload-url", &receiver.url()])
-        .env("HTTP_PROXY", format!("http://127.0.0.1:{proxy_port}"))
-        .env("http_proxy", format!("http://127.0.0.1:{proxy_port}"))
+        .env("HTTP_PROXY", format!("http://{HOST}:{proxy_port}"))
+        .env("http_proxy", format!("http://{HOST}:{proxy_port}"))
         .run()
         .await;
     ran.expect(0);
