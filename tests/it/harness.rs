@@ -3,8 +3,10 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use jsonschema::Validator;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -14,6 +16,12 @@ pub use crate::receiver::{Options, Received, Receiver, Step};
 
 /// The token of [`Options::default`]; it must show up in no output.
 pub const TOKEN: &str = "test-suite-token";
+
+/// The schema of the report for programs.
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+    let schema = include_str!("../../docs/report.schema.json");
+    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
+});
 
 /// No run of the tool takes longer in a test.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,9 +44,13 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The report of `--report json`.
+    /// The report of `--report json`, which keeps its schema.
     pub fn report(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        let report =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let errors: Vec<_> = SCHEMA.iter_errors(&report).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}: {report:#}");
+        report
     }
 
     /// Panics with all that was said unless the exit code is this one.
