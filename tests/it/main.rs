@@ -28,3 +28,4 @@ mod output;
 mod plan;
 mod run_env;
 mod servers;
+mod splitting;
