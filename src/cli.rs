@@ -55,9 +55,25 @@ Exit codes:
 #[expect(clippy::struct_excessive_bools, reason = "one for each flag that is typed or not")]
 #[command(name = "bktec-upload", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
-    /// Result files, or - for standard input
-    #[arg(value_name = "INPUT", required = true, help_heading = INPUT)]
+    /// Result files, folders with result files, globs in quotes, or - for standard input
+    #[arg(value_name = "INPUT", required_unless_present = "files_from", help_heading = INPUT)]
     pub inputs: Vec<OsString>,
+
+    /// File that lists inputs, one in a line or between NUL bytes; - for standard input
+    #[arg(long, value_name = "FILE", help_heading = INPUT)]
+    pub files_from: Option<OsString>,
+
+    /// Leave out files that match, and folders with all that is in them; may be repeated
+    #[arg(long, value_name = "GLOB", help_heading = INPUT)]
+    pub exclude: Vec<String>,
+
+    /// Follow symbolic links below folders and in globs
+    #[arg(long, help_heading = INPUT)]
+    pub follow_symlinks: bool,
+
+    /// Missing files, and folders and globs without a result file, are no error
+    #[arg(long, help_heading = INPUT)]
+    pub allow_missing: bool,
 
     /// Format of the inputs; told from name and content where not given
     /// [env: BUILDKITE_TEST_ENGINE_UPLOAD_FORMAT]

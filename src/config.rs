@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use crate::cli::{Cli, ProgressKind, ReportKind, When};
 use crate::format::Format;
-use crate::input::{self, Input};
+use crate::input::{self, Links, Missing, Selection};
 use crate::plan::Packing;
 use crate::run_env::{Environment, Overrides, RunEnv};
 use crate::scan::cut::Limits;
@@ -32,7 +32,7 @@ const MAX_TOKEN_FILE: usize = 64 * 1024;
 /// All that a run needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub inputs: Vec<Input>,
+    pub inputs: Selection,
     /// The inputs' format; `None` to tell it for each.
     pub format: Option<Format>,
     pub checks: Checks,
@@ -54,6 +54,8 @@ pub struct Checks {
     pub skip_invalid: bool,
     /// Results that the service skips have an exit code of their own.
     pub fail_on_skipped: bool,
+    /// Whether a run without any input is well.
+    pub missing: Missing,
 }
 
 /// What a run does.
@@ -127,6 +129,8 @@ pub enum ConfigError {
     Url { url: String, reason: String },
     #[error("{variable} is {value:?}, which is no format: use one of {known}", known = formats())]
     Format { variable: &'static str, value: String },
+    #[error("--exclude {glob:?} is no glob: {reason}")]
+    Exclude { glob: String, reason: String },
     #[error("{0}")]
     Tag(#[from] InvalidTag),
     #[error("{variable}: {error}")]
@@ -174,10 +178,11 @@ impl Config {
             strict: cli.strict,
             skip_invalid: cli.skip_invalid,
             fail_on_skipped: cli.fail_on_skipped,
+            missing: missing(&cli),
         };
         let limits = Limits { results: cli.max_results, bytes: cli.max_upload_size };
         let packing = if cli.no_pack { Packing::Off } else { Packing::On };
-        let inputs = cli.inputs.iter().cloned().map(Input::from_argument).collect();
+        let inputs = selection(&cli)?;
         let mode = if cli.validate_only {
             Mode::Validate
         } else if let Some(folder) = cli.write_uploads {
@@ -186,17 +191,24 @@ impl Config {
             Mode::Upload(Box::new(delivery(cli, &env)?))
         };
         let temp_folder = std::env::temp_dir();
-        Ok(Self {
-            inputs: input::unique(inputs),
-            format,
-            checks,
-            mode,
-            limits,
-            packing,
-            temp_folder,
-            output,
-        })
+        Ok(Self { inputs, format, checks, mode, limits, packing, temp_folder, output })
     }
+}
+
+fn selection(cli: &Cli) -> Result<Selection, ConfigError> {
+    let excluded = input::exclusions(&cli.exclude)
+        .map_err(|(glob, reason)| ConfigError::Exclude { glob, reason })?;
+    Ok(Selection {
+        arguments: cli.inputs.clone(),
+        list: cli.files_from.clone(),
+        excluded,
+        links: if cli.follow_symlinks { Links::Followed } else { Links::Skipped },
+        missing: missing(cli),
+    })
+}
+
+const fn missing(cli: &Cli) -> Missing {
+    if cli.allow_missing { Missing::Allowed } else { Missing::Refused }
 }
 
 fn delivery(cli: Cli, env: &Environment<'_>) -> Result<Delivery, ConfigError> {

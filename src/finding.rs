@@ -76,12 +76,24 @@ codes! {
     /// A path that does not exist.
     InputNotFound = "input-not-found", Error,
         "check the path, and that the test step wrote its result file";
+    /// A folder or a glob that stands for no file.
+    InputNoMatch = "input-no-match", Error,
+        "check the path and that the test step wrote its result files; where there may be none, give --allow-missing";
     /// A path that exists and cannot be opened or read.
     InputUnreadable = "input-unreadable", Error,
         "check the file's permissions and that this user may read it";
-    /// A folder where a file is expected.
+    /// A folder where a file is expected, such as on standard input.
     InputIsFolder = "input-is-folder", Error,
-        "name the result files in the folder";
+        "give the folder as an argument: it stands for the result files in it";
+    /// Compressed data that breaks off or cannot be decompressed.
+    InputCorrupt = "input-corrupt", Error,
+        "the file was cut off or damaged after it was compressed: try it with gzip -t or zstd -t, and look at what wrote or copied it";
+    /// Compressed data that takes more to read than there is here.
+    InputUnsupportedCompression = "input-unsupported-compression", Error,
+        "compress it with gzip, or with zstd without --long, --ultra and -D, or give it as it is";
+    /// Compressed data that becomes far more than it should.
+    InputBomb = "input-bomb", Error,
+        "if that is really the result file, decompress it first and give it as it is";
     /// Nothing in the file.
     InputEmpty = "input-empty", Error,
         "the test runner wrote nothing: look at its own log for a crash";

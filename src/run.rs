@@ -74,11 +74,11 @@ pub async fn run(
 fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, String> {
     let mut spool = Spool::create_in(&config.temp_folder)
         .map_err(|error| spool_failure(&config.temp_folder, &error))?;
-    let lengths: Option<Vec<u64>> = config.inputs.iter().map(Input::length_hint).collect();
-    let bytes = lengths.map(|lengths| lengths.iter().sum());
+    let inputs = config.inputs.expand(&mut |note| observer.event(&Event::Note(note)));
+    let bytes = inputs.iter().map(Input::length_hint).sum();
     observer.event(&Event::Begin { phase: Phase::Reading, bytes });
-    let mut files = Vec::with_capacity(config.inputs.len());
-    for input in &config.inputs {
+    let mut files = Vec::with_capacity(inputs.len());
+    for input in inputs {
         files.push(read(input, &mut spool, config, observer)?);
     }
     observer.event(&Event::End);
@@ -103,12 +103,12 @@ fn spool_failure(folder: &Path, error: &io::Error) -> String {
 }
 
 fn read(
-    input: &Input,
+    input: Input,
     spool: &mut Spool,
     config: &Config,
     observer: &dyn Observer,
 ) -> Result<Checked, String> {
-    let read = input::read(input, spool, |bytes| observer.event(&Event::Advance { bytes }));
+    let read = input::read(&input, spool, |bytes| observer.event(&Event::Advance { bytes }));
     let mut findings = Findings::default();
     let mut format = None;
     let mut region = None;
@@ -117,12 +117,13 @@ fn read(
             if let Some(changed) = changed {
                 findings.push(changed);
             }
-            let mut head = Vec::new();
+            let length = usize::try_from(read.length()).unwrap_or(HEAD).min(HEAD);
+            let mut head = Vec::with_capacity(length);
             read.reader()
                 .take(HEAD as u64)
                 .read_to_end(&mut head)
                 .map_err(|error| spool_failure(&config.temp_folder, &error))?;
-            format = config.format.or_else(|| Format::detect(input.path(), &head));
+            format = config.format.or_else(|| Format::detect(input.content_name(), &head));
             match format {
                 Some(format) => {
                     let name = input.name();
@@ -143,7 +144,7 @@ fn read(
     }
     let extent = Extent { bytes: region.as_ref().map_or(0, Region::length), lines: 0 };
     let scan = Scan { counts: Counts::default(), findings, extent, pieces: Pieces::default() };
-    Ok(Checked { input: input.clone(), format, region, scan })
+    Ok(Checked { input, format, region, scan })
 }
 
 fn scan_file(file: &mut Checked, limits: Limits, observer: &dyn Observer) -> io::Result<()> {
@@ -213,7 +214,7 @@ fn planned(checked: &[Checked], config: &Config, report: &Report) -> Vec<Upload>
         checked.iter().zip(&report.files).enumerate().filter(|(_, (_, file))| file.is_valid);
     let files = valid.filter_map(|(index, (file, _))| {
         let (format, region) = (file.format?, file.region.as_ref()?);
-        let file_name = sent_name(file.input.path(), format);
+        let file_name = sent_name(file.input.content_name(), format);
         Some(PlannedFile { index, file_name, format, region, scan: &file.scan })
     });
     let files: Vec<PlannedFile<'_>> = files.collect();

@@ -6,13 +6,16 @@
 //! every attempt of every upload opens its own.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 /// How much is copied between two reports of progress.
 const STEP: u64 = 8 * 1024 * 1024;
+
+/// How much of a reader is held before it is written.
+const BUFFER: usize = 128 * 1024;
 
 /// Bytes of the spool, from and up to.
 pub type ByteRange = Range<u64>;
@@ -40,18 +43,63 @@ impl Spool {
     ///
     /// # Errors
     /// What reading the source or writing the spool gives. What was copied by then is dropped.
-    pub fn append(&mut self, source: &mut File, mut copied: impl FnMut(u64)) -> io::Result<Region> {
+    pub fn append(&mut self, source: &mut File, copied: impl FnMut(u64)) -> io::Result<Region> {
+        self.append_after(&[], Some(source), copied)
+    }
+
+    /// Like [`Self::append`], after the head of the source, which was read already; `rest` is
+    /// `None` if that was all.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn append_after(
+        &mut self,
+        head: &[u8],
+        rest: Option<&mut File>,
+        mut copied: impl FnMut(u64),
+    ) -> io::Result<Region> {
+        self.region(|mut file| {
+            file.write_all(head)?;
+            let mut length = head.len() as u64;
+            if let Some(source) = rest {
+                loop {
+                    // Between two files and from a pipe, std copies without going through user
+                    // space.
+                    let count = io::copy(&mut source.take(STEP), &mut file)?;
+                    if count == 0 {
+                        break;
+                    }
+                    length += count;
+                    copied(count);
+                }
+            }
+            Ok(length)
+        })
+    }
+
+    /// Appends all that a reader gives.
+    ///
+    /// # Errors
+    /// What the reader or writing the spool gives. What was copied by then is dropped.
+    pub fn append_from(&mut self, reader: &mut impl Read) -> io::Result<Region> {
+        self.region(|file| {
+            let mut file = BufWriter::with_capacity(BUFFER, file);
+            let length = io::copy(reader, &mut file)?;
+            file.flush()?;
+            Ok(length)
+        })
+    }
+
+    /// Makes a region of what is written at the end of the file; `write` gives its length.
+    fn region(&mut self, write: impl FnOnce(&File) -> io::Result<u64>) -> io::Result<Region> {
         let start = self.length;
         (&*self.file).seek(SeekFrom::Start(start))?;
-        loop {
-            // Between two files and from a pipe, std copies without going through user space.
-            let count = io::copy(&mut source.take(STEP), &mut &*self.file)?;
-            if count == 0 {
-                break;
-            }
-            self.length += count;
-            copied(count);
+        let written = write(&self.file);
+        if written.is_err() {
+            // Its room may be needed by what comes next, which is written over it in any case.
+            let _ = self.file.set_len(start);
         }
+        self.length += written?;
         Ok(Region { file: Arc::clone(&self.file), range: start..self.length })
     }
 }
@@ -104,8 +152,11 @@ impl Read for RegionReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = usize::try_from(self.remaining()).unwrap_or(usize::MAX).min(buffer.len());
         let buffer = buffer.get_mut(..wanted).unwrap_or_default();
+        if buffer.is_empty() {
+            return Ok(0);
+        }
         let count = read_at(&self.region.file, buffer, self.position)?;
-        if count == 0 && wanted > 0 {
+        if count == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the spool was cut short"));
         }
         self.position += count as u64;
@@ -126,7 +177,6 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     fn file_with(content: &[u8]) -> File {
         let mut file = tempfile::tempfile().unwrap();
@@ -146,10 +196,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::create_in(folder.path()).unwrap();
         let mut copied = 0;
-        let first = spool.append(&mut file_with(b"first"), |count| copied += count).unwrap();
-        let none = spool.append(&mut file_with(b""), |count| copied += count).unwrap();
-        let second = spool.append(&mut file_with(b"second"), |count| copied += count).unwrap();
-        assert_eq!((copied, first.length(), none.length()), (11, 5, 0));
+        let mut append = |head: &[u8], rest: Option<&[u8]>| {
+            let mut rest = rest.map(file_with);
+            spool.append_after(head, rest.as_mut(), |count| copied += count).unwrap()
+        };
+        let first = append(b"", Some(b"first"));
+        let none = append(b"", Some(b""));
+        let second = append(b"sec", Some(b"ond"));
+        assert_eq!(append(b"third", None).length(), 5);
+        assert_eq!((copied, first.length(), none.length()), (8, 5, 0));
 
         let (mut one, mut other) = (first.reader(), second.reader());
         let mut buffer = [0; 3];
@@ -162,6 +217,23 @@ mod tests {
         assert_eq!(read(&second.part(1..3)), b"ec");
         assert_eq!(read(&second.part(4..99)), b"nd");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the spool has no name");
+    }
+
+    #[test]
+    fn what_a_broken_reader_gave_is_dropped() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::InvalidData.into())
+            }
+        }
+        let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
+        let first = spool.append_from(&mut &b"first"[..]).unwrap();
+        let lost = vec![b'x'; 2 * BUFFER];
+        spool.append_from(&mut lost.as_slice().chain(Broken)).unwrap_err();
+        assert_eq!(spool.file.metadata().unwrap().len(), 5);
+        let second = spool.append_from(&mut &b"second"[..]).unwrap();
+        assert_eq!((read(&first), read(&second)), (b"first".to_vec(), b"second".to_vec()));
     }
 
     #[test]

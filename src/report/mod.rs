@@ -8,6 +8,7 @@ use crate::config::{Checks, Config, Mode};
 use crate::deliver::{Cause, Delivered, Outcome};
 use crate::finding::{Code, Findings};
 use crate::format::Format;
+use crate::input::Missing;
 use crate::plan::Upload;
 use crate::scan::Counts;
 
@@ -141,7 +142,12 @@ impl Report {
     pub const fn of_mistake(mistake: String) -> Self {
         Self {
             mode: RunMode::Upload,
-            checks: Checks { strict: false, skip_invalid: false, fail_on_skipped: false },
+            checks: Checks {
+                strict: false,
+                skip_invalid: false,
+                fail_on_skipped: false,
+                missing: Missing::Refused,
+            },
             files: Vec::new(),
             uploads: Vec::new(),
             run: None,
@@ -154,6 +160,9 @@ impl Report {
     /// Whether the checks let anything be sent.
     #[must_use]
     pub fn may_send(&self) -> bool {
+        if self.files.is_empty() {
+            return false;
+        }
         let mut valid = self.files.iter().map(|file| file.is_valid);
         if self.checks.skip_invalid { valid.any(|valid| valid) } else { valid.all(|valid| valid) }
     }
@@ -193,10 +202,17 @@ impl Report {
         if self.failure.is_some() {
             return if self.is_usage { 2 } else { 1 };
         }
-        let is_missing =
-            |file: &FileReport| file.findings.counts().contains_key(&Code::InputNotFound);
+        let is_missing = |file: &FileReport| {
+            let counts = file.findings.counts();
+            [Code::InputNotFound, Code::InputNoMatch].iter().any(|code| counts.contains_key(code))
+        };
         if self.files.iter().all(is_missing) {
-            return 11;
+            // Without --allow-missing, what is missing is in the list.
+            return if self.files.is_empty() && self.checks.missing == Missing::Allowed {
+                0
+            } else {
+                11
+            };
         }
         let rejected = self.files.iter().any(|file| !file.is_valid);
         let checked = if rejected { 10 } else { 0 };

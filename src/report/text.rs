@@ -231,6 +231,9 @@ impl<W: Write> Writer<'_, W> {
         if report.signal.is_some() {
             writeln!(self.out, "{bad}interrupted{bad:#}")?;
         }
+        if report.files.is_empty() && report.signal.is_none() {
+            writeln!(self.out, "no input was found")?;
+        }
         if report.uploads.is_empty() {
             if report.mode != RunMode::Validate && report.signal.is_none() {
                 writeln!(self.out, "{bad}nothing was sent{bad:#}")?;

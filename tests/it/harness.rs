@@ -87,8 +87,19 @@ impl Ran {
 
 /// The tool with these arguments, in an environment of nothing but a temp folder.
 pub fn tool<I: IntoIterator<Item: AsRef<OsStr>>>(arguments: I) -> Tool {
+    with_command(Command::new(env!("CARGO_BIN_EXE_bktec-upload")), arguments)
+}
+
+/// Like [`tool`], in a shell that ran a command before, such as `ulimit`.
+pub fn tool_after<I: IntoIterator<Item: AsRef<OsStr>>>(setup: &str, arguments: I) -> Tool {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(format!("{setup} && exec \"$0\" \"$@\""));
+    shell.arg(env!("CARGO_BIN_EXE_bktec-upload"));
+    with_command(shell, arguments)
+}
+
+fn with_command<I: IntoIterator<Item: AsRef<OsStr>>>(mut command: Command, arguments: I) -> Tool {
     let temp = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bktec-upload"));
     command.env_clear().env("TMPDIR", temp.path()).args(arguments).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Tool { command, stdin: Vec::new(), temp }
@@ -112,6 +123,12 @@ impl Tool {
 
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Runs it in a folder, so that paths can be short.
+    pub fn within(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
         self
     }
 
@@ -172,7 +189,9 @@ pub async fn scripted(steps: impl IntoIterator<Item = Step>) -> Receiver {
 pub fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
-        std::fs::write(folder.path().join(name), content).unwrap();
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
     }
     folder
 }
