@@ -23,7 +23,7 @@ mod size;
 use clap::Parser;
 use generate::Shape;
 use indicatif::HumanBytes;
-use receiver::{Options, Received, Receiver};
+use receiver::{Options, Received, Receiver, Tally};
 use wait4::Wait4;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -41,7 +41,7 @@ async fn main() -> Outcome<()> {
     let cli = Cli::parse();
     let tool = build()?;
     let folder = tempfile::tempdir()?;
-    let (file, made) = generate::cached(folder.path(), Shape::JunitFewLarge, cli.size)?;
+    let (file, made) = generate::cached(folder.path(), Shape::Junit, cli.size)?;
     println!("generated  {} bytes of JUnit XML with {} results", made.bytes, made.results);
     let receiver = Receiver::start(Options::default()).await?;
     println!("receiver   {} (strict: token, form, limits, content)", receiver.url());
@@ -50,9 +50,7 @@ async fn main() -> Outcome<()> {
     let ran = upload(&tool, &file, &receiver.url()).await?;
 
     println!();
-    for received in receiver.received() {
-        show(&received);
-    }
+    show(&receiver.received());
     let rate = made.bytes * 1000 / u64::try_from(ran.elapsed.as_millis())?.max(1);
     let rate = format!("{}/s", HumanBytes(rate));
     println!("took       {:.2?}, {rate}, the receiver's own checks included", ran.elapsed);
@@ -105,23 +103,24 @@ async fn upload(tool: &Path, file: &Path, url: &str) -> Outcome<Ran> {
     Ok(Ran { success: used.status.success(), elapsed, peak: used.rusage.maxrss })
 }
 
-fn show(received: &Received) {
-    let Some(data) = &received.data else { return };
-    println!(
-        "received   {} bytes of {} in format {}, answered {}",
-        data.bytes,
-        data.file_name.as_deref().unwrap_or("-"),
-        received.field("format").unwrap_or("-"),
-        received.answered.unwrap_or(0),
-    );
-    if let Some(tally) = &received.tally {
-        println!(
-            "           {} results: {} failed, {} errors, {} skipped; run key {}",
-            tally.results,
-            tally.failures,
-            tally.errors,
-            tally.skipped,
-            received.field("run_env[key]").unwrap_or("-"),
-        );
+/// Says what the receiver took, all uploads together.
+fn show(received: &[Received]) {
+    let accepted = received.iter().filter(|received| received.accepted);
+    let mut sum = Tally::default();
+    let (mut uploads, mut bytes) = (0, 0);
+    for upload in accepted {
+        uploads += 1;
+        bytes += upload.data.as_ref().map_or(0, |data| data.bytes);
+        let tally = upload.tally.clone().unwrap_or_default();
+        sum.results += tally.results;
+        sum.failures += tally.failures;
+        sum.errors += tally.errors;
+        sum.skipped += tally.skipped;
     }
+    let key = received.first().and_then(|upload| upload.field("run_env[key]")).unwrap_or("-");
+    println!("received   {uploads} uploads of {bytes} bytes, run key {key}");
+    println!(
+        "           {} results: {} failed, {} errors, {} skipped",
+        sum.results, sum.failures, sum.errors, sum.skipped
+    );
 }

@@ -60,10 +60,15 @@ pub async fn run(
     if report.may_send() {
         match &config.mode {
             Mode::Validate => {}
-            Mode::Write(folder) => write(folder, planned(&checked, config, &report), &mut report),
+            Mode::Write(folder) => {
+                if let Some(uploads) = planned(&checked, config, &mut report) {
+                    write(folder, uploads, &mut report);
+                }
+            }
             Mode::Upload(delivery) => {
-                let uploads = planned(&checked, config, &report);
-                send(delivery, uploads, &mut report, observer, interrupted).await;
+                if let Some(uploads) = planned(&checked, config, &mut report) {
+                    send(delivery, uploads, &mut report, observer, interrupted).await;
+                }
             }
         }
     }
@@ -209,7 +214,9 @@ fn file_report(file: &Checked, config: &Config) -> FileReport {
 }
 
 /// Plans the uploads of the files that are valid.
-fn planned(checked: &[Checked], config: &Config, report: &Report) -> Vec<Upload> {
+///
+/// `None` where the plan does not hold what was found: then nothing may be sent.
+fn planned(checked: &[Checked], config: &Config, report: &mut Report) -> Option<Vec<Upload>> {
     let valid =
         checked.iter().zip(&report.files).enumerate().filter(|(_, (_, file))| file.is_valid);
     let files = valid.filter_map(|(index, (file, _))| {
@@ -218,7 +225,16 @@ fn planned(checked: &[Checked], config: &Config, report: &Report) -> Vec<Upload>
         Some(PlannedFile { index, file_name, format, region, scan: &file.scan })
     });
     let files: Vec<PlannedFile<'_>> = files.collect();
-    plan::plan(&files, config.limits, config.packing)
+    let uploads = plan::plan(&files, config.limits, config.packing);
+    let found: u64 = files.iter().map(|file| file.scan.counts.results).sum();
+    let planned: u64 = uploads.iter().map(|upload| upload.results).sum();
+    if found != planned {
+        let message =
+            format!("{found} results were found and {planned} planned: please report this");
+        report.failure = Some(message);
+        return None;
+    }
+    Some(uploads)
 }
 
 /// Writes the uploads as files: `0001.xml`, `0002.xml`… in the plan's order, over none that is there.
