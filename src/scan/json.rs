@@ -147,7 +147,7 @@ impl<'f, R: Read> Cursor<'f, R> {
     /// # Errors
     /// [`Stop`], as every step.
     pub fn array(&mut self, mut element: impl FnMut(&mut Self) -> Step) -> Step {
-        self.expect(b'[', "an array")?;
+        self.enter(b'[', "an array")?;
         let mut index = 0;
         if self.peek()? == Some(b']') {
             self.window.take(1);
@@ -169,7 +169,7 @@ impl<'f, R: Read> Cursor<'f, R> {
     /// # Errors
     /// [`Stop`], as every step.
     pub fn object(&mut self, mut field: impl FnMut(&mut Self, &str) -> Step) -> Step {
-        self.expect(b'{', "an object")?;
+        self.enter(b'{', "an object")?;
         if self.peek()? == Some(b'}') {
             self.window.take(1);
             return Ok(());
@@ -214,7 +214,7 @@ impl<'f, R: Read> Cursor<'f, R> {
         Ok(false)
     }
 
-    fn expect(&mut self, open: u8, what: &'static str) -> Step {
+    fn enter(&mut self, open: u8, what: &'static str) -> Step {
         match self.peek()? {
             Some(byte) if byte == open => {
                 self.window.take(1);

@@ -8,9 +8,10 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use super::cut::{CountAttribute, Limits, Merge, Pieces, Tally, XmlCutter};
+use super::handler::{Context, Handler, StartTag, local_name};
 use super::markup::shown;
 use super::window::Mark;
-use super::xml::{Context, Handler, Lexer, StartTag, local_name};
+use super::xml::Lexer;
 use super::{Counts, Scan};
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::spool::ByteRange;

@@ -5,6 +5,7 @@
 
 pub mod cut;
 mod elements;
+mod handler;
 mod json;
 mod junit;
 mod markup;

@@ -9,13 +9,16 @@
 //! The yardstick is libxml2. Like it, the scan goes on after an error that leaves the structure
 //! clear (an illegal character, an unknown entity), and stops at one that does not.
 
+mod prolog;
+
 use std::io::{self, Read};
 
-use memchr::{memchr, memchr2, memmem, memrchr};
+use memchr::{memchr, memchr2, memmem};
 use quick_xml::parser::{ElementParser, Parser as _, PiParser};
 
 use super::elements::OpenElements;
-use super::markup::{self, Attribute, Fault, Spans};
+use super::handler::{Context, Handler, StartTag};
+use super::markup::{self, Fault, Spans};
 use super::window::{Charset, Extent, IllegalCharacter, IllegalKind, Mark, Window};
 use crate::finding::{Code, Findings};
 use crate::spool::ByteRange;
@@ -36,73 +39,6 @@ const MAX_OPEN_NAMES: usize = 1024 * 1024;
 
 /// How many illegal characters may wait for the construct that they are in to be complete.
 const MAX_PENDING_ILLEGAL: usize = 4096;
-
-/// A start tag, or an empty element's tag.
-#[derive(Debug)]
-pub struct StartTag<'a> {
-    /// The name as written, with its prefix.
-    pub name: &'a [u8],
-    /// Where its `<` is in the document.
-    pub offset: u64,
-    /// Where its `>` ends.
-    pub end: u64,
-    /// How many elements are open around it.
-    pub depth: usize,
-    attributes: &'a [Attribute],
-    content: &'a [u8],
-}
-
-impl<'a> StartTag<'a> {
-    /// The attributes: name and raw value, references not resolved.
-    pub fn attributes(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        let content = self.content;
-        self.attributes.iter().map(move |attribute| {
-            (
-                content.get(attribute.name.clone()).unwrap_or_default(),
-                content.get(attribute.value.clone()).unwrap_or_default(),
-            )
-        })
-    }
-
-    /// Where the attributes' values are in the document, in the order of [`attributes`](Self::attributes).
-    pub fn value_ranges(&self) -> impl Iterator<Item = ByteRange> + use<'a> {
-        let content = self.offset + 1;
-        self.attributes.iter().map(move |attribute| {
-            content + attribute.value.start as u64..content + attribute.value.end as u64
-        })
-    }
-}
-
-/// The part of a qualified name behind its prefix.
-pub fn local_name(name: &[u8]) -> &[u8] {
-    match memrchr(b':', name) {
-        Some(colon) => name.get(colon + 1..).unwrap_or_default(),
-        None => name,
-    }
-}
-
-/// What a handler may ask and say about the place it is called for.
-pub trait Context {
-    /// Counts out the place of an offset in the tag at hand, to report about it later.
-    fn mark(&self, offset: u64) -> Mark;
-    /// Adds a finding at a place, about the innermost element.
-    fn report_at(&mut self, code: Code, mark: Mark, message: &dyn Fn() -> String);
-    /// Adds a finding at an offset in the tag at hand.
-    fn report(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String) {
-        let mark = self.mark(offset);
-        self.report_at(code, mark, message);
-    }
-    /// Whether the document is well-formed up to this offset in the tag at hand.
-    fn is_sound(&self, offset: u64) -> bool;
-}
-
-/// Follows the elements of a document.
-pub trait Handler {
-    /// An element opens. Every open is followed by its close, unless the document breaks off.
-    fn open(&mut self, tag: &StartTag<'_>, context: &mut dyn Context);
-    /// The innermost open element closes, with its end tag here; an empty element's is empty.
-    fn close(&mut self, end_tag: ByteRange, context: &mut dyn Context);
-}
 
 /// Why a scan ends: it could not be read, or the structure is broken and was reported.
 enum Stop {
@@ -130,21 +66,6 @@ pub struct Lexer<'f, R> {
     /// A DOCTYPE may define entities in a file that is never fetched.
     entities_may_be_external: bool,
     is_standalone: bool,
-}
-
-impl<R: Read> Context for Lexer<'_, R> {
-    fn mark(&self, offset: u64) -> Mark {
-        self.window.mark(offset)
-    }
-
-    fn report_at(&mut self, code: Code, mark: Mark, message: &dyn Fn() -> String) {
-        let open = &self.open;
-        self.findings.add(code, || (message(), Some(mark.place(open.path()))));
-    }
-
-    fn is_sound(&self, offset: u64) -> bool {
-        self.first_error >= offset
-    }
 }
 
 impl<'f, R: Read> Lexer<'f, R> {
@@ -194,61 +115,6 @@ impl<'f, R: Read> Lexer<'f, R> {
             }
         }
         self.end_of_document()
-    }
-
-    /// The byte-order mark and the XML declaration.
-    fn prolog(&mut self) -> Step {
-        self.window.require(4)?;
-        match self.window.bytes() {
-            [] => {
-                self.report(Code::InputEmpty, 0, &|| "the file is empty".into());
-                return Err(Stop::Broken);
-            }
-            [0xEF, 0xBB, 0xBF, ..] => self.window.take(3),
-            [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] | [0, b'<', ..] | [b'<', 0, ..] => {
-                let message = "the file is in UTF-16";
-                return Err(self.broken(Code::XmlUnsupportedEncoding, 0, || message.into()));
-            }
-            _ => {}
-        }
-        self.window.require(6)?;
-        if let [b'<', b'?', b'x', b'm', b'l', b' ' | b'\t' | b'\r' | b'\n', ..] =
-            self.window.bytes()
-        {
-            self.xml_declaration()?;
-        }
-        Ok(())
-    }
-
-    fn xml_declaration(&mut self) -> Step {
-        let offset = self.window.offset();
-        // One that is not closed would run on to the next instruction, or the end of the document.
-        while !self.window.bytes().contains(&b'>')
-            && self.window.bytes().len() < 1000
-            && self.fill()?
-        {}
-        let bytes = self.window.bytes();
-        if let Some(end) = memchr(b'>', bytes)
-            && bytes.get(end - 1) != Some(&b'?')
-        {
-            let at = offset + end as u64;
-            return Err(self.broken(Code::XmlMalformedDeclaration, at, || {
-                "> where ?> ends the XML declaration".into()
-            }));
-        }
-        let end = self.instruction_end(offset)?;
-        let content = self.window.bytes().get(5..end - 2).unwrap_or_default();
-        match markup::check_declaration(content) {
-            Ok(declaration) => {
-                self.is_standalone = declaration.is_standalone;
-                if declaration.is_ascii {
-                    self.window.restrict_to_ascii();
-                }
-            }
-            Err(fault) => self.fault(&fault, offset + 5),
-        }
-        self.take_checked(end);
-        Ok(())
     }
 
     /// Text up to the next `<` or the end, in pieces.
@@ -393,7 +259,7 @@ impl<'f, R: Read> Lexer<'f, R> {
     }
 
     fn close_element(&mut self, handler: &mut impl Handler, end_tag: ByteRange) {
-        handler.close(end_tag, self);
+        handler.close(end_tag, &mut self.here());
         self.open.pop();
     }
 
@@ -460,7 +326,7 @@ impl<'f, R: Read> Lexer<'f, R> {
                 Some(_) => {
                     self.first_error = self.first_error.min(self.window.offset() - 2);
                     let message = || "-- in a comment".into();
-                    self.report_at(Code::XmlMalformedComment, hyphens, &message);
+                    self.here().report_at(Code::XmlMalformedComment, hyphens, &message);
                     // `--->`: the second hyphen may begin the end.
                     if self.window.bytes().starts_with(b"-")
                         && self.window.require(2)?
@@ -514,39 +380,6 @@ impl<'f, R: Read> Lexer<'f, R> {
             Some(end) => Ok(end + 1),
             None => Err(self.unfinished(offset, "a processing instruction")),
         }
-    }
-
-    fn doctype(&mut self) -> Step {
-        let offset = self.window.offset();
-        let misplaced = self.open.has_root() || self.doctype_seen;
-        self.doctype_seen = true;
-        if misplaced {
-            return Err(self.broken(Code::XmlMalformedDoctype, offset, || {
-                "a DOCTYPE that is not before the root element, once".into()
-            }));
-        }
-        let mut parser = markup::DoctypeParser::default();
-        let Some(end) = self.markup_end(2, |bytes| parser.feed(bytes))? else {
-            return Err(self.unfinished(offset, "a DOCTYPE"));
-        };
-        let content = self.window.bytes().get(9..end).unwrap_or_default();
-        let outcome = markup::check_doctype(content);
-        match outcome {
-            Ok(doctype) => {
-                let is_external = doctype.is_external && !self.is_standalone;
-                self.entities_may_be_external = is_external || doctype.has_subset;
-                if doctype.has_subset {
-                    self.report(Code::XmlInternalSubset, offset, &|| {
-                        "a DOCTYPE with an internal subset".into()
-                    });
-                } else {
-                    self.report(Code::XmlDoctype, offset, &|| "a DOCTYPE".into());
-                }
-            }
-            Err(fault) => self.fault(&fault, offset + 9),
-        }
-        self.take_checked(end + 1);
-        Ok(())
     }
 
     /// Finds the end of markup from `from` on, holding up to [`MAX_TAG`] bytes of it.
@@ -643,6 +476,20 @@ impl<'f, R: Read> Lexer<'f, R> {
                 });
             }
         }
+    }
+
+    /// What a handler may ask and say now.
+    const fn here(&mut self) -> Here<'_, R> {
+        Here {
+            window: &self.window,
+            open: &self.open,
+            findings: self.findings,
+            first_error: self.first_error,
+        }
+    }
+
+    fn report(&mut self, code: Code, offset: u64, message: &dyn Fn() -> String) {
+        self.here().report(code, offset, message);
     }
 
     /// Reports a fault that leaves the structure clear; its place counts from `base`.

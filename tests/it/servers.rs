@@ -85,6 +85,13 @@ fn nginx(folder: &Path, receiver: &Receiver, settings: &str) -> (Server, u16) {
     (start(&mut command, port), port)
 }
 
+/// A folder with a file that is larger than the buffers between here and the service.
+fn large() -> (tempfile::TempDir, u64) {
+    let output = format!("<system-out>{}</system-out></testsuite>", "x".repeat(30_000_000));
+    let content = junit(5000).replace("</testsuite>", &output);
+    (folder(&[("a.xml", content.as_bytes())]), content.len() as u64)
+}
+
 fn has_nginx() -> bool {
     has_program("/usr/sbin/nginx", &["-v"]) && has_program("openssl", &["version"])
 }
@@ -94,11 +101,7 @@ async fn over_tls_with_an_authority_of_ones_own() {
     if !has_nginx() {
         return;
     }
-    let content = junit(5000).replace(
-        "</testsuite>",
-        &format!("<system-out>{}</system-out></testsuite>", "x".repeat(30_000_000)),
-    );
-    let folder = folder(&[("a.xml", content.as_bytes())]);
+    let (folder, length) = large();
     let receiver = scripted([]).await;
     let (_nginx, port) = nginx(folder.path(), &receiver, "client_max_body_size 0;");
     let url = format!("https://{HOST}:{port}/v1/uploads");
@@ -119,7 +122,7 @@ async fn over_tls_with_an_authority_of_ones_own() {
     assert_eq!(receiver.requests(), 0, "nothing was sent before that");
 
     run().env("SSL_CERT_FILE", folder.path().join("ca.pem")).run().await.expect(0);
-    assert_eq!(only(&receiver).data.unwrap().bytes, content.len() as u64);
+    assert_eq!(only(&receiver).data.unwrap().bytes, length);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,11 +130,7 @@ async fn nginx_that_takes_no_more_than_a_limit_is_heard() {
     if !has_nginx() {
         return;
     }
-    let content = junit(5000).replace(
-        "</testsuite>",
-        &format!("<system-out>{}</system-out></testsuite>", "x".repeat(30_000_000)),
-    );
-    let folder = folder(&[("a.xml", content.as_bytes())]);
+    let (folder, _) = large();
     let receiver = scripted([]).await;
     let (_nginx, port) = nginx(folder.path(), &receiver, "client_max_body_size 1m;");
     for _ in 0..5 {
