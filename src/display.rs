@@ -68,6 +68,10 @@ impl Display {
             ProgressKind::Bar => {
                 let target = ProgressDrawTarget::stderr_with_hz(10);
                 let bar = ProgressBar::with_draw_target(None, target);
+                // Before the first phase there is nothing to show.
+                if let Ok(style) = ProgressStyle::with_template("{prefix}") {
+                    bar.set_style(style);
+                }
                 bar.enable_steady_tick(Duration::from_millis(200));
                 Progress::Bar(bar)
             }

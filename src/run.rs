@@ -45,7 +45,7 @@ pub async fn run(
         checked = checking => checked,
         () = interrupted.cancelled() => return report,
     };
-    let checked = match checked {
+    let mut checked = match checked {
         Ok(Ok(checked)) => checked,
         Ok(Err(error)) => {
             report.failure = Some(error);
@@ -56,20 +56,18 @@ pub async fn run(
             return report;
         }
     };
-    report.files = checked.iter().map(|file| file_report(file, config)).collect();
-    if report.may_send() {
-        match &config.mode {
-            Mode::Validate => {}
-            Mode::Write(folder) => {
-                if let Some(uploads) = planned(&checked, config, &mut report) {
-                    write(folder, uploads, &mut report);
-                }
-            }
-            Mode::Upload(delivery) => {
-                if let Some(uploads) = planned(&checked, config, &mut report) {
-                    send(delivery, uploads, &mut report, observer, interrupted).await;
-                }
-            }
+    report.files = checked.iter_mut().map(|file| file_report(file, config)).collect();
+    if matches!(config.mode, Mode::Validate) || !report.may_send() {
+        return report;
+    }
+    let Some(uploads) = planned(&checked, config, &mut report) else { return report };
+    // The uploads and the report hold all that is needed from here on.
+    drop(checked);
+    match &config.mode {
+        Mode::Validate => {}
+        Mode::Write(folder) => write(folder, uploads, &mut report),
+        Mode::Upload(delivery) => {
+            send(delivery, uploads, &mut report, observer, interrupted).await;
         }
     }
     report
@@ -196,8 +194,9 @@ impl<R: Read> Read for Observed<'_, R> {
     }
 }
 
-fn file_report(file: &Checked, config: &Config) -> FileReport {
-    let findings = &file.scan.findings;
+/// What is reported of a file; its findings move there.
+fn file_report(file: &mut Checked, config: &Config) -> FileReport {
+    let findings = std::mem::take(&mut file.scan.findings);
     let rejects = if config.checks.strict {
         !findings.is_empty()
     } else {
@@ -209,7 +208,7 @@ fn file_report(file: &Checked, config: &Config) -> FileReport {
         bytes: file.region.as_ref().map_or(0, Region::length),
         counts: file.scan.counts,
         is_valid: !rejects,
-        findings: findings.clone(),
+        findings,
     }
 }
 
