@@ -89,7 +89,9 @@ pub enum FailureKind {
 
 /// The client cannot be set up, whatever the network does.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to set up the HTTP client: {0}")]
+#[error(
+    "failed to set up the HTTP client: {0}; for https, install ca-certificates or set SSL_CERT_FILE"
+)]
 pub struct SetupError(String);
 
 impl Client {
@@ -112,8 +114,9 @@ impl Client {
             .connect_timeout(delivery.connect_timeout)
             .pool_max_idle_per_host(delivery.concurrency);
         if delivery.url.scheme() == "http" {
-            // Plain HTTP is for loopback only: a proxy elsewhere would see the token.
-            builder = builder.no_proxy();
+            // Plain HTTP is for loopback only: a proxy elsewhere would see the token. Certificates are
+            // not looked for either, as there may be none on the machine.
+            builder = builder.no_proxy().tls_certs_only(std::iter::empty());
         }
         let http = builder.build().map_err(|error| SetupError(causes(&error)))?;
         let authorization =

@@ -204,3 +204,20 @@ async fn nothing_is_sent_when_anything_is_wrong() {
         .says("results-missing-field")
         .says("skipped 1 of");
 }
+
+#[tokio::test]
+async fn without_tls_no_certificates_are_needed() {
+    let none = |tool: crate::harness::Tool| {
+        tool.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nonexistent")
+    };
+    let receiver = scripted([]).await;
+    none(upload(&receiver, [fixture("junit/rspec.xml")])).run().await.expect(0);
+    let url = "https://127.0.0.77:1/v1/uploads";
+    let over_tls =
+        crate::harness::tool([fixture("junit/rspec.xml")]).args(["--token=t", "--upload-url", url]);
+    none(over_tls)
+        .run()
+        .await
+        .expect(1)
+        .says("for https, install ca-certificates or set SSL_CERT_FILE");
+}
