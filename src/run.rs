@@ -65,7 +65,7 @@ pub async fn run(
     drop(checked);
     match &config.mode {
         Mode::Validate => {}
-        Mode::Write(folder) => write(folder, uploads, &mut report),
+        Mode::Write(folder) => write(folder, uploads, &mut report, interrupted).await,
         Mode::Upload(delivery) => {
             send(delivery, uploads, &mut report, observer, interrupted).await;
         }
@@ -91,6 +91,10 @@ fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, Strin
     for file in &mut files {
         scan_file(file, config.limits, observer)
             .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+        if matches!(config.mode, Mode::Validate) {
+            // Nothing is planned.
+            file.scan.pieces = Pieces::default();
+        }
         file.scan.findings.keep_listed(LISTED_PER_RUN - listed);
         listed += file.scan.findings.listed().len();
     }
@@ -173,7 +177,7 @@ fn beyond(scan: &Scan, limits: Limits) -> impl Iterator<Item = String> {
             limits.results, limits.bytes
         )
     };
-    let pieces = scan.pieces.list.iter().filter(move |piece| !piece.is_within(limits));
+    let pieces = scan.pieces.list.iter().filter(move |piece| piece.is_uncuttable(limits));
     let whole = scan.counts.results > limits.results || scan.extent.bytes > limits.bytes;
     let whole = (whole && scan.pieces.list.is_empty())
         .then(|| said(scan.counts.results, scan.extent.bytes, (1, scan.extent.lines)));
@@ -237,32 +241,60 @@ fn planned(checked: &[Checked], config: &Config, report: &mut Report) -> Option<
 }
 
 /// Writes the uploads as files: `0001.xml`, `0002.xml`… in the plan's order, over none that is there.
-fn write(folder: &Path, uploads: Vec<Upload>, report: &mut Report) {
+async fn write(
+    folder: &Path,
+    uploads: Vec<Upload>,
+    report: &mut Report,
+    interrupted: CancellationToken,
+) {
+    let folder = folder.to_owned();
+    let writing = tokio::task::spawn_blocking(move || write_all(&folder, uploads, &interrupted));
+    match writing.await {
+        Ok((written, failure)) => {
+            report.uploads = written;
+            report.failure = failure;
+        }
+        Err(error) => report.failure = Some(format!("writing broke off: {error}")),
+    }
+}
+
+/// Writes until the end, a failure or an interruption; gives what was written, and the failure.
+fn write_all(
+    folder: &Path,
+    uploads: Vec<Upload>,
+    interrupted: &CancellationToken,
+) -> (Vec<UploadReport>, Option<String>) {
+    // As many digits as sort by name.
+    let digits = uploads.len().to_string().len().max(4);
     let path = |upload: &Upload| {
-        folder.join(format!("{:04}.{}", upload.index + 1, upload.format.extension()))
+        let (number, extension) = (upload.index + 1, upload.format.extension());
+        folder.join(format!("{number:0digits$}.{extension}"))
     };
-    let failure =
-        |path: &Path, error: &io::Error| format!("failed to write {}: {error}", path.display());
+    let failure = |path: &Path, error: &io::Error| {
+        Some(format!("failed to write {}: {error}", path.display()))
+    };
+    let mut written = Vec::new();
     if let Err(error) = std::fs::create_dir_all(folder) {
-        report.failure = Some(failure(folder, &error));
-        return;
+        return (written, failure(folder, &error));
     }
     // All are looked at before the first is written.
     if let Some(path) = uploads.iter().map(path).find(|path| path.exists()) {
-        report.failure = Some(failure(&path, &io::ErrorKind::AlreadyExists.into()));
-        return;
+        return (written, failure(&path, &io::ErrorKind::AlreadyExists.into()));
     }
     for upload in uploads {
+        if interrupted.is_cancelled() {
+            break;
+        }
         let path = path(&upload);
-        let written = std::fs::File::create_new(&path)
+        let outcome = std::fs::File::create_new(&path)
             .and_then(|file| upload.write_to(&mut io::BufWriter::with_capacity(1 << 16, file)));
-        if let Err(error) = written {
-            report.failure = Some(failure(&path, &error));
-            return;
+        if let Err(error) = outcome {
+            return (written, failure(&path, &error));
         }
         let end = UploadEnd::Written(path.display().to_string());
-        report.uploads.push(UploadReport { upload, end, warnings: Vec::new() });
+        written.push(UploadReport::new(upload, end, Vec::new()));
     }
+    (written, None)
 }
 
 async fn send(
@@ -293,7 +325,7 @@ async fn send(
             observer.event(&Event::Warning(&format!("upload {}: {warning}", upload.index + 1)));
         }
         let end = UploadEnd::Delivered(delivered);
-        report.uploads.push(UploadReport { upload, end, warnings });
+        report.uploads.push(UploadReport::new(upload, end, warnings));
     }
     let run_url = report
         .uploads

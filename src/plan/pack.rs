@@ -10,6 +10,10 @@ use crate::format::Format;
 use crate::scan::Counts;
 use crate::scan::cut::{Limits, Merge, Part};
 
+/// What is taken for a member beside its content: more than the cuts of a file guess too much, so
+/// that two pieces, given as files, do not fit together after all.
+const SLACK: u64 = 4096;
+
 /// What the common root of a pack takes at most, in bytes.
 const ENVELOPE: u64 = 256;
 
@@ -29,7 +33,11 @@ impl<'a> Pack<'a> {
     }
 
     fn takes(&self, member: &Member<'_>, limits: Limits) -> bool {
-        self.results.saturating_add(member.piece.counts.results) <= limits.results
+        // A file that was cut is not put together again.
+        let is_of_another =
+            self.members.last().is_none_or(|last| last.file.index != member.file.index);
+        is_of_another
+            && self.results.saturating_add(member.piece.counts.results) <= limits.results
             && self.bytes.saturating_add(length(member)).saturating_add(ENVELOPE) <= limits.bytes
     }
 }
@@ -66,9 +74,9 @@ pub(super) fn close(packs: &mut [Pack<'_>], format: Format) {
     }
 }
 
-/// What a member takes within a pack, with its separator.
+/// What a member takes within a pack at most.
 fn length(member: &Member<'_>) -> u64 {
-    parts(member).map(Part::length).sum::<u64>() + 1
+    parts(member).map(Part::length).sum::<u64>() + SLACK
 }
 
 /// What of a member goes into the common root.

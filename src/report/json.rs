@@ -150,7 +150,7 @@ impl<'a> FileFinding<'a> {
 
 impl<'a> Upload<'a> {
     fn of(report: &'a UploadReport, run: &'a Report) -> Self {
-        let UploadReport { upload, end, warnings } = report;
+        let UploadReport { upload, end, warnings, .. } = report;
         let delivered = report.delivered();
         let written = match end {
             UploadEnd::Written(path) => Some(path.as_str()),
@@ -167,7 +167,7 @@ impl<'a> Upload<'a> {
             index: upload.index,
             format: upload.format,
             results: upload.results,
-            bytes: upload.length(),
+            bytes: report.bytes,
             sources: sources.collect(),
             outcome: delivered.map_or(Outcome::NotSent, |delivered| delivered.outcome),
             written,

@@ -55,7 +55,10 @@ pub struct FileReport {
 /// The account of one upload.
 #[derive(Debug)]
 pub struct UploadReport {
+    /// The upload, without its segments, which are not needed any more.
     pub upload: Upload,
+    /// How many bytes of content it had.
+    pub bytes: u64,
     pub end: UploadEnd,
     pub warnings: Vec<String>,
 }
@@ -70,6 +73,14 @@ pub enum UploadEnd {
 }
 
 impl UploadReport {
+    /// The account of an upload that was dealt with.
+    #[must_use]
+    pub fn new(mut upload: Upload, end: UploadEnd, warnings: Vec<String>) -> Self {
+        let bytes = upload.length();
+        upload.segments = Vec::new();
+        Self { upload, bytes, end, warnings }
+    }
+
     /// The account of its delivery, if it was to be delivered.
     #[must_use]
     pub const fn delivered(&self) -> Option<&Delivered> {

@@ -104,9 +104,9 @@ impl<W: Write> Writer<'_, W> {
             let counts = &file.counts;
             write!(
                 self.out,
-                " {dim}({format}, {}){dim:#} {} results",
+                " {dim}({format}, {}){dim:#} {}",
                 HumanBytes(file.bytes),
-                count(counts.results)
+                counted(counts.results, "result")
             )?;
             let kinds = [
                 (counts.failures, "failed"),
@@ -242,12 +242,9 @@ impl<W: Write> Writer<'_, W> {
         }
         if report.mode == RunMode::Write {
             let results = report.uploads.iter().map(|upload| upload.upload.results).sum();
-            let uploads = count(totals.uploads);
-            return writeln!(
-                self.out,
-                "{good}wrote{good:#} {uploads} uploads, {} results",
-                count(results)
-            );
+            let uploads = counted(totals.uploads, "upload");
+            let results = counted(results, "result");
+            return writeln!(self.out, "{good}wrote{good:#} {uploads}, {results}");
         }
         let style = if totals.accepted == totals.uploads { good } else { bad };
         writeln!(
@@ -288,6 +285,11 @@ fn queued(report: &Report) -> String {
 
 fn results(totals: &Totals) -> String {
     format!("{} results in {}", count(totals.counts.results), HumanBytes(totals.bytes))
+}
+
+/// `1 result`, `1,000 results`
+fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
 fn count(number: u64) -> HumanCount {

@@ -16,6 +16,12 @@ use super::{Counts, Scan};
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::spool::ByteRange;
 
+/// How deep suites may nest and be cut: each piece opens again all that are open.
+const MAX_CONTAINERS: usize = 64;
+
+/// The longest time that is one: thirty years. Sums of more could overflow.
+const LONGEST_TIME: Duration = Duration::from_secs(1_000_000_000);
+
 /// Attributes of a `<testsuites>` that say nothing about the suites in it: identity and sums.
 const OF_ROOT_ALONE: [&[u8]; 12] = [
     b"assertions",
@@ -132,6 +138,13 @@ impl Handler for Junit {
         }
         let element = Element::of(tag.name);
         let role = self.role(element, tag);
+        // What the root says of all its suites must not be said of those of other files.
+        if tag.depth == 1
+            && self.merge == Merge::Inner
+            && !matches!(element, Element::Suite | Element::Result)
+        {
+            self.merge = Merge::Alone;
+        }
         match role {
             Role::Container => {
                 let counts = tag.attributes().zip(tag.value_ranges());
@@ -191,7 +204,9 @@ impl Junit {
     fn role(&self, element: Element, tag: &StartTag<'_>) -> Role {
         match self.open.last().map(|around| around.role) {
             None => Role::Container,
-            Some(Role::Container) if element == Element::Suite => Role::Container,
+            Some(Role::Container) if element == Element::Suite && tag.depth < MAX_CONTAINERS => {
+                Role::Container
+            }
             Some(Role::Container) if local_name(tag.name) == b"properties" => {
                 Role::Properties(tag.offset)
             }
@@ -307,6 +322,7 @@ fn check_time(tag: &StartTag<'_>, value: &[u8], context: &mut dyn Context) -> u6
     }
     let number = std::str::from_utf8(value).ok().and_then(|value| value.parse::<f64>().ok());
     let duration = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
+    let duration = duration.filter(|duration| *duration <= LONGEST_TIME);
     let Some(duration) = duration else {
         context.report(Code::JunitOddTime, tag.offset, &|| {
             format!("time=\"{}\" is not a number of seconds", shown(value))

@@ -34,6 +34,8 @@ struct Current {
     start: u64,
     before: Counts,
     first_line: u64,
+    /// How many units it has.
+    units: u64,
 }
 
 /// A piece whose frames may not have ended yet.
@@ -45,6 +47,7 @@ struct PendingPiece {
     tails: Vec<usize>,
     counts: Counts,
     lines: (u64, u64),
+    units: u64,
 }
 
 /// Follows a document and cuts it; see the module.
@@ -151,7 +154,8 @@ impl JsonCutter {
         let before = self.counts;
         self.counts = before.plus(held);
         let is_first = before.results == self.current.before.results;
-        if !is_first && unit.depth > 0 && self.is_beyond(end) {
+        // What holds no result makes no piece of its own.
+        if !is_first && held.results > 0 && unit.depth > 0 && self.is_beyond(end) {
             self.cut(unit, before);
         }
         if held.results > 0 {
@@ -160,6 +164,7 @@ impl JsonCutter {
             }
             self.last_line = line;
         }
+        self.current.units += 1;
         self.last_end = end;
     }
 
@@ -178,7 +183,8 @@ impl JsonCutter {
         self.end_piece(self.last_end, before);
         let heads = self.frames.iter().map(|frame| frame.head.clone()).collect();
         self.frames.extend(inner);
-        self.current = Current { heads, start: unit.start, before, first_line: unit.line };
+        self.current =
+            Current { heads, start: unit.start, before, first_line: unit.line, units: 0 };
     }
 
     /// Ends the current piece; the frames that are open at its end are all there are now.
@@ -196,6 +202,7 @@ impl JsonCutter {
             inner: self.current.start..end,
             counts: counts.since(&self.current.before),
             lines: (self.current.first_line, self.last_line),
+            units: self.current.units,
         });
     }
 
@@ -215,6 +222,7 @@ impl JsonCutter {
             close: pending.tails.into_iter().map(tail).collect(),
             counts: pending.counts,
             lines: pending.lines,
+            units: pending.units,
             ..Piece::default()
         });
         let pieces: Vec<_> = pieces.collect();

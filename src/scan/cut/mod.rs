@@ -60,6 +60,8 @@ pub struct Piece {
     pub counts: Counts,
     /// The lines of its first and last result, from 1.
     pub lines: (u64, u64),
+    /// How many parts it has that are never cut.
+    pub units: u64,
 }
 
 impl Piece {
@@ -95,13 +97,17 @@ impl Piece {
             after: range(end.end..length),
             counts,
             lines: lines.unwrap_or((1, 1)),
+            units: cut.iter().map(|piece| piece.units).sum(),
         }
     }
 
-    /// Whether it is within the limits. One that is not, holds something that cannot be cut.
+    /// Whether it is beyond the limits as what it holds cannot be cut.
+    ///
+    /// The limit in bytes is soft: what stands between the units, and the ends of JSON's envelopes,
+    /// may make a piece of several units longer.
     #[must_use]
-    pub fn is_within(&self, limits: Limits) -> bool {
-        self.counts.results <= limits.results && self.length() <= limits.bytes
+    pub fn is_uncuttable(&self, limits: Limits) -> bool {
+        self.counts.results > limits.results || self.units <= 1 && self.length() > limits.bytes
     }
 }
 

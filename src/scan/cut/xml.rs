@@ -7,7 +7,8 @@
 //!
 //! Every container that is open at a cut is closed in the piece before it and opened again in the
 //! one behind it: with its attributes as they stand, except for the counts and times, which become
-//! those of the piece, and with its properties repeated.
+//! those of the piece, and with the properties repeated that stand before the cut. So is the
+//! document's prolog: what follows may need its DOCTYPE.
 
 use bytes::Bytes;
 
@@ -16,9 +17,6 @@ use crate::spool::ByteRange;
 
 /// By how much a count or time may be longer than the one that it replaces, in bytes.
 const GROWTH: u64 = 20;
-
-/// What opens the pieces behind the first.
-const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// An attribute that says something about all results in its element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +60,7 @@ struct Tag {
     name_length: u64,
     /// In the order in which they stand; each at most once.
     counts: Vec<(CountAttribute, ByteRange)>,
-    properties: Option<ByteRange>,
+    properties: Vec<ByteRange>,
 }
 
 impl Tag {
@@ -97,7 +95,7 @@ impl Tag {
 
     /// How many bytes it takes at most to open it again.
     fn reopen_length(&self) -> u64 {
-        let properties = self.properties.as_ref().map_or(0, |range| range.end - range.start);
+        let properties: u64 = self.properties.iter().map(|range| range.end - range.start).sum();
         self.range.end - self.range.start + self.growth() + properties
     }
 }
@@ -128,6 +126,8 @@ struct Current {
     /// What was counted before it.
     before: Tally,
     first_line: u64,
+    /// How many units it has.
+    units: u64,
 }
 
 /// The unit at hand.
@@ -197,7 +197,7 @@ impl XmlCutter {
         name_length: u64,
         counts: Vec<(CountAttribute, ByteRange)>,
     ) {
-        let tag = Tag { range, name_length, counts, properties: None };
+        let tag = Tag { range, name_length, counts, properties: Vec::new() };
         self.close_length += tag.close_length();
         self.growth += tag.growth();
         self.frames.push(Frame { tag, before: self.tally });
@@ -217,10 +217,10 @@ impl XmlCutter {
         }
     }
 
-    /// The properties of the innermost container are here; only the first are repeated.
+    /// Properties of the innermost container are here.
     pub fn properties(&mut self, range: ByteRange) {
         if let Some(frame) = self.frames.last_mut() {
-            frame.tag.properties.get_or_insert(range);
+            frame.tag.properties.push(range);
         }
     }
 
@@ -252,8 +252,11 @@ impl XmlCutter {
         }
         if self.has_results(&self.current) {
             self.spare = None;
+        }
+        if self.tally.counts.results > unit.before.counts.results {
             self.last_line = line;
         }
+        self.current.units += 1;
         self.last_end = end;
     }
 
@@ -280,7 +283,9 @@ impl XmlCutter {
         let current = Current {
             start: unit.cut,
             reopened,
-            reopen_length: reopen_length + DECLARATION.len() as u64,
+            reopen_length: reopen_length
+                + self.frames.first().map_or(0, |root| root.tag.range.start),
+            units: 0,
             before: unit.before,
             first_line: unit.line,
         };
@@ -298,16 +303,17 @@ impl XmlCutter {
         let mut piece = Piece {
             counts: tally.since(&current.before).counts,
             lines: (current.first_line, self.last_line),
+            units: current.units,
             ..Piece::default()
         };
-        if !current.reopened.is_empty() {
-            piece.before.push(Part::Literal(Bytes::from_static(DECLARATION)));
+        if let Some(root) = current.reopened.first() {
+            piece.before.push(Part::Range(0..root.tag.range.start));
         }
         for (level, reopened) in current.reopened.iter().enumerate() {
             let held = reopened.until.as_ref().unwrap_or(tally).since(&current.before);
             let opening = if level == 0 { &mut piece.open } else { &mut piece.inner };
             reopened.tag.rewritten(&held, opening);
-            piece.inner.extend(reopened.tag.properties.clone().map(Part::Range));
+            piece.inner.extend(reopened.tag.properties.iter().cloned().map(Part::Range));
         }
         // What is opened in this piece and cut at its end has its tag rewritten too.
         let open = self.frames.get(..depth).unwrap_or_default();
