@@ -474,3 +474,26 @@ fn the_pieces_of_a_file_are_not_put_together_again() {
         "{pieces:?}"
     );
 }
+
+#[test]
+fn every_json_file_of_the_corpus_cut_at_every_limit_keeps_its_results() {
+    let Some(folder) = corpus::folder() else { return };
+    let mut files = 0;
+    for row in corpus::manifest(&folder).iter().filter(|row| row.wellformed) {
+        let Some(format) = Format::ALL.into_iter().find(|format| format.as_str() == row.format)
+        else {
+            continue;
+        };
+        let document = (format, fs::read(folder.join(&row.path)).unwrap());
+        let scan = scan::scan(format, document.1.as_slice(), UNLIMITED).unwrap();
+        if format == Format::Junit || scan.findings.count(Severity::Error) > 0 {
+            continue;
+        }
+        files += 1;
+        for results in 1..=7 {
+            let limits = Limits { results, bytes: u64::MAX };
+            check(std::slice::from_ref(&document), limits, Packing::On);
+        }
+    }
+    assert!(files > 80, "{files}");
+}
