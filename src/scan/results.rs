@@ -29,15 +29,14 @@ impl Outcome {
     }
 }
 
-/// Walks the root's array of results, whose object begins at `start`.
+/// Walks the root's array of results.
 pub fn root_array<R: Read>(
     cursor: &mut Cursor<'_, R>,
     cutter: &mut JsonCutter,
-    start: u64,
     mut element: impl FnMut(&mut Cursor<'_, R>, &mut JsonCutter) -> Step,
 ) -> Step {
     cursor.peek()?;
-    cutter.open_root(start..cursor.offset() + 1);
+    cutter.open_root(0..cursor.offset() + 1);
     cursor.array(|cursor| {
         element(cursor, cutter)?;
         cutter.end_element(cursor.offset());

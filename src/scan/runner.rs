@@ -115,7 +115,7 @@ fn in_arrays<R: Read>(
 /// What reading the source gives.
 pub fn scan_cucumber(source: impl Read, limits: Limits) -> io::Result<Scan> {
     scan(source, limits, |cursor, cutter| {
-        root_array(cursor, cutter, 0, |cursor, cutter| {
+        root_array(cursor, cutter, |cursor, cutter| {
             nested_array(cursor, cutter, "elements", |cursor, cutter| {
                 unit(cursor, cutter, |cursor| {
                     let element = cursor.value::<Of<CucumberElement>>()?.value.0;
@@ -151,7 +151,7 @@ fn object_with<R: Read>(
             return cursor.skip();
         }
         seen = true;
-        root_array(cursor, cutter, 0, &mut element)
+        root_array(cursor, cutter, &mut element)
     })?;
     if !seen {
         let end = cursor.offset();

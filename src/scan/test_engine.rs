@@ -25,7 +25,7 @@ pub fn scan(source: impl Read, limits: Limits) -> io::Result<Scan> {
     let mut findings = Findings::default();
     let mut cutter = JsonCutter::new(limits);
     let extent = Cursor::new(source, &mut findings).document(|cursor| {
-        root_array(cursor, &mut cutter, 0, |cursor, cutter| {
+        root_array(cursor, &mut cutter, |cursor, cutter| {
             unit(cursor, cutter, |cursor| {
                 let Parsed { value: Of(record), offset } = cursor.value::<Of<Record>>()?;
                 let outcome = match record.result.text.as_str() {
