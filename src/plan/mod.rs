@@ -151,16 +151,15 @@ pub fn plan(files: &[PlannedFile<'_>], limits: Limits, packing: Packing) -> Vec<
 /// A file as it is.
 fn whole(file: &PlannedFile<'_>) -> Upload {
     let results = file.scan.counts.results;
-    let first_line = file.scan.pieces.list.first().map_or(1, |piece| piece.lines.0);
-    let last_line =
-        file.scan.pieces.list.first().map_or(file.scan.extent.lines, |piece| piece.lines.1);
+    let lines =
+        file.scan.pieces.list.first().map_or((1, file.scan.extent.lines), |piece| piece.lines);
     Upload {
         index: 0,
         format: file.format,
         file_name: file.file_name.clone(),
         segments: vec![Segment::Region(file.region.clone())],
         results,
-        sources: vec![UploadSource { file: file.index, lines: (first_line, last_line), results }],
+        sources: vec![UploadSource { file: file.index, lines, results }],
     }
 }
 
@@ -176,7 +175,7 @@ fn alone(member: Member<'_>) -> Upload {
         index: 0,
         format: file.format,
         file_name: numbered(&file.file_name, number),
-        segments: segments.finish(),
+        segments: segments.list,
         results: piece.counts.results,
         sources: vec![member.source()],
     }
@@ -230,9 +229,5 @@ impl Segments {
 
     fn flush(&mut self, region: &Region, range: Option<ByteRange>) {
         self.list.extend(range.map(|range| Segment::Region(region.part(range))));
-    }
-
-    fn finish(self) -> Vec<Segment> {
-        self.list
     }
 }

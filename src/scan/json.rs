@@ -300,15 +300,19 @@ impl<'f, R: Read> Cursor<'f, R> {
 
     fn skip_within(&mut self, depth: usize) -> Step {
         let next = self.peek()?;
-        let mut values =
-            serde_json::Deserializer::from_slice(self.window.bytes()).into_iter::<IgnoredAny>();
-        let is_whole = matches!(values.next(), Some(Ok(_)));
+        let bytes = self.window.bytes();
+        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
+        let is_value = matches!(values.next(), Some(Ok(_)));
+        let length = values.byte_offset();
+        if is_value && length < bytes.len() {
+            let lone = bytes.get(..length).and_then(lone_surrogate);
+            self.checked((), length, lone);
+            return Ok(());
+        }
         // What is not whole in the window is walked, so that only its texts and numbers are held.
         match next {
-            Some(b'[') if !is_whole && depth < MAX_WALKED => {
-                self.array(|cursor| cursor.skip_within(depth + 1))
-            }
-            Some(b'{') if !is_whole && depth < MAX_WALKED => {
+            Some(b'[') if depth < MAX_WALKED => self.array(|cursor| cursor.skip_within(depth + 1)),
+            Some(b'{') if depth < MAX_WALKED => {
                 self.object(|cursor, _| cursor.skip_within(depth + 1))
             }
             _ => self.value::<IgnoredAny>().map(|_| ()),

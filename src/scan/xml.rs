@@ -23,7 +23,7 @@ use super::window::{Charset, Extent, IllegalCharacter, IllegalKind, Mark, Window
 use crate::finding::{Code, Findings};
 use crate::spool::ByteRange;
 
-/// The longest tag, comment delimiter or instruction that is taken, in bytes.
+/// The longest tag, instruction or DOCTYPE that is taken, in bytes.
 ///
 /// libxml2 takes attribute values of up to 10,000,000 bytes (`XML_MAX_TEXT_LENGTH`).
 pub const MAX_TAG: usize = 10_000_000;
