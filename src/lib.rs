@@ -6,6 +6,7 @@
 //! [`run`] goes the whole way. The library never prints and never exits: it returns values and
 //! tells its progress to a [`progress::Observer`].
 
+mod check;
 pub mod cli;
 pub mod config;
 pub mod deliver;
