@@ -55,7 +55,8 @@ pub fn local_name(name: &[u8]) -> &[u8] {
 
 /// What a handler may ask and say about the place it is called for.
 pub trait Context {
-    /// Counts out the place of an offset in the tag at hand, to report about it later.
+    /// Counts out the place of an offset that was not [settled](Handler::settle), to report about it
+    /// later.
     fn mark(&self, offset: u64) -> Mark;
     /// Adds a finding at a place, about the innermost element.
     fn report_at(&mut self, code: Code, mark: Mark, message: &dyn Fn() -> String);
@@ -74,4 +75,8 @@ pub trait Handler {
     fn open(&mut self, tag: &StartTag<'_>, context: &mut dyn Context);
     /// The innermost open element closes, with its end tag here; an empty element's is empty.
     fn close(&mut self, end_tag: ByteRange, context: &mut dyn Context);
+    /// What was read is about to be dropped: lines that may be wanted are to be counted out now.
+    ///
+    /// `line` gives the line of an offset in what was read since the last time.
+    fn settle(&mut self, line: &dyn Fn(u64) -> u64);
 }

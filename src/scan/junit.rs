@@ -45,7 +45,7 @@ const OF_ROOT_ALONE: [&[u8]; 12] = [
 pub fn scan(source: impl Read, limits: Limits) -> io::Result<Scan> {
     let mut findings = Findings::default();
     let mut junit = Junit { cutter: XmlCutter::new(limits), open: Vec::new(), merge: Merge::Alone };
-    let extent = Lexer::new(source, &mut findings).run(&mut junit)?;
+    let extent = Lexer::new(source, &mut junit, &mut findings).run()?;
     let counts = junit.cutter.tally().counts;
     if counts.results == 0 && findings.count(Severity::Error) == 0 {
         findings.push(Finding::of_file(Code::ResultsNone, "the file holds no <testcase>"));
@@ -78,7 +78,16 @@ enum Outcome {
 
 impl Element {
     fn of(name: &[u8]) -> Self {
-        match local_name(name) {
+        match name {
+            b"testcase" => Self::Result,
+            // Most are, and none has a prefix.
+            b"property" => Self::Other,
+            _ => Self::of_local(local_name(name)),
+        }
+    }
+
+    fn of_local(name: &[u8]) -> Self {
+        match name {
             b"testcase" => Self::Result,
             b"testsuite" | b"testsuites" => Self::Suite,
             b"error" => Self::Outcome(Outcome::Error),
@@ -154,7 +163,7 @@ impl Handler for Junit {
                 let name_length = tag.name.len() as u64;
                 self.cutter.open_container(tag.offset..tag.end, name_length, counts.collect());
             }
-            Role::Unit => self.cutter.open_unit(tag.offset, context.mark(tag.offset).line()),
+            Role::Unit => self.cutter.open_unit(tag.offset),
             Role::Properties(_) | Role::Inside => {}
         }
         let kind = match element {
@@ -174,12 +183,10 @@ impl Handler for Junit {
 
     fn close(&mut self, end_tag: ByteRange, context: &mut dyn Context) {
         let Some(Open { role, kind }) = self.open.pop() else { return };
+        let line = |offset| context.mark(offset).line();
         match role {
-            Role::Container => self.cutter.close_container(&end_tag),
-            Role::Unit => {
-                let line = context.mark(end_tag.end.saturating_sub(1)).line();
-                self.cutter.close_unit(end_tag.end, line);
-            }
+            Role::Container => self.cutter.close_container(&end_tag, &line),
+            Role::Unit => self.cutter.close_unit(end_tag.end, &line),
             Role::Properties(start) => self.cutter.properties(start..end_tag.end),
             Role::Inside => {}
         }
@@ -197,6 +204,10 @@ impl Handler for Junit {
                 });
             }
         }
+    }
+
+    fn settle(&mut self, line: &dyn Fn(u64) -> u64) {
+        self.cutter.settle(line);
     }
 }
 
@@ -320,6 +331,9 @@ fn check_time(tag: &StartTag<'_>, value: &[u8], context: &mut dyn Context) -> u6
     if value.is_empty() {
         return 0;
     }
+    if let Some(time) = plain_time(value) {
+        return time;
+    }
     let number = std::str::from_utf8(value).ok().and_then(|value| value.parse::<f64>().ok());
     let duration = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
     let duration = duration.filter(|duration| *duration <= LONGEST_TIME);
@@ -330,6 +344,22 @@ fn check_time(tag: &StartTag<'_>, value: &[u8], context: &mut dyn Context) -> u6
         return 0;
     };
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The microseconds of a plain decimal number of seconds, such as `0.005`: as most are written.
+fn plain_time(value: &[u8]) -> Option<u64> {
+    let mut digits = value.splitn(2, |&byte| byte == b'.');
+    let (seconds, fraction) = (digits.next()?, digits.next().unwrap_or(b"0"));
+    if seconds.is_empty() || seconds.len() > 8 || fraction.is_empty() || fraction.len() > 6 {
+        return None;
+    }
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0_u64, |number, byte| {
+            byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'))
+        })
+    };
+    let scale = fraction.iter().fold(1_000_000, |scale, _| scale / 10);
+    Some(number(seconds)? * 1_000_000 + number(fraction)? * scale)
 }
 
 fn check_root(tag: &StartTag<'_>, context: &mut dyn Context) {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::window::is_xml_character;
 use crate::finding::{Code, LISTED_PER_CODE};
@@ -68,6 +68,8 @@ impl Spans {
 pub struct CheckedTag {
     /// The name is the first bytes of the tag, this many.
     pub name_length: usize,
+    /// How many bytes it has behind its `<`, with its `>`.
+    pub length: usize,
     /// `<name/>`
     pub is_empty_element: bool,
 }
@@ -78,111 +80,113 @@ pub const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Checks a start or empty-element tag \[40, 44\], given without its `<` and `>`.
+/// Checks a start or empty-element tag \[40, 44\], given from behind its `<`; what follows it is left.
 ///
-/// `whole` is false where the document ends within the tag: then running out of bytes is no fault.
+/// `None` where the bytes end within the tag.
 ///
 /// # Errors
 /// A fault after which the rest of the tag cannot be understood. Others are left in `spans`.
-pub fn check_start_tag(tag: &[u8], whole: bool, spans: &mut Spans) -> Result<CheckedTag, Fault> {
+pub fn check_start_tag(bytes: &[u8], spans: &mut Spans) -> Result<Option<CheckedTag>, Fault> {
     spans.list.clear();
     spans.faults.clear();
     spans.unlisted.clear();
-    let name_length = name_length(tag);
-    let checked = |is_empty_element| CheckedTag { name_length, is_empty_element };
-    if name_length == 0 && (whole || !tag.is_empty()) {
-        return Err(bad_name(Code::XmlMalformedTag, tag, 0, "a tag's name"));
+    let name_length = name_length(bytes);
+    if name_length == 0 && !bytes.is_empty() {
+        return Err(bad_name(Code::XmlMalformedTag, bytes, 0, "a tag's name"));
     }
+    let checked =
+        |length, is_empty_element| Ok(Some(CheckedTag { name_length, length, is_empty_element }));
     let mut at = name_length;
     loop {
-        let gap = space_length(tag.get(at..).unwrap_or_default());
+        let gap = space_length(bytes.get(at..).unwrap_or_default());
         at += gap;
-        match tag.get(at) {
-            None => break,
-            Some(b'/') if at + 1 == tag.len() => {
-                check_unique(tag, spans);
-                return Ok(checked(true));
+        match bytes.get(at) {
+            None => return Ok(None),
+            Some(b'>') => {
+                check_unique(bytes, spans);
+                return checked(at + 1, false);
             }
-            Some(b'/') => return Err(Fault::new(Code::XmlMalformedTag, at, "a / within a tag")),
+            Some(b'/') => match bytes.get(at + 1) {
+                None => return Ok(None),
+                Some(b'>') => {
+                    check_unique(bytes, spans);
+                    return checked(at + 2, true);
+                }
+                Some(_) => return Err(Fault::new(Code::XmlMalformedTag, at, "a / within a tag")),
+            },
             Some(_) if gap == 0 && spans.list.is_empty() => {
-                return Err(bad_name(Code::XmlMalformedTag, tag, at, "a tag's name"));
+                return Err(bad_name(Code::XmlMalformedTag, bytes, at, "a tag's name"));
             }
             Some(_) if gap == 0 => {
                 let message = "no space before an attribute";
                 return Err(Fault::new(Code::XmlMalformedAttribute, at, message));
             }
-            Some(_) => match attribute(tag, at, whole, spans)? {
+            Some(_) => match attribute(bytes, at, spans)? {
                 Some(end) => at = end,
-                None => break,
+                None => return Ok(None),
             },
         }
     }
-    check_unique(tag, spans);
-    Ok(checked(false))
 }
 
-/// One attribute \[41\]; returns where it ends, or `None` where the document ends within it.
-fn attribute(
-    tag: &[u8],
-    start: usize,
-    whole: bool,
-    spans: &mut Spans,
-) -> Result<Option<usize>, Fault> {
-    let from = |at: usize| tag.get(at..).unwrap_or_default();
+/// One attribute \[41\]; returns where it ends, or `None` where the bytes end within it.
+fn attribute(bytes: &[u8], start: usize, spans: &mut Spans) -> Result<Option<usize>, Fault> {
+    let from = |at: usize| bytes.get(at..).unwrap_or_default();
     let malformed =
         |at, message: &'static str| Fault::new(Code::XmlMalformedAttribute, at, message);
     let name = start..start + name_length(from(start));
     if name.is_empty() {
-        return Err(bad_name(Code::XmlMalformedAttribute, tag, start, "an attribute's name"));
+        return Err(bad_name(Code::XmlMalformedAttribute, bytes, start, "an attribute's name"));
     }
     let mut at = name.end + space_length(from(name.end));
-    match tag.get(at) {
+    match bytes.get(at) {
         Some(b'=') => at += 1,
-        None if !whole => return Ok(None),
-        _ => {
-            if at == name.end && tag.get(at).is_some_and(|&byte| byte != b'/') {
-                return Err(bad_name(Code::XmlMalformedAttribute, tag, at, "an attribute's name"));
+        None => return Ok(None),
+        Some(byte) => {
+            if at == name.end && !matches!(byte, b'/' | b'>') {
+                return Err(bad_name(Code::XmlMalformedAttribute, bytes, at, "an attribute's name"));
             }
             return Err(malformed(at, "an attribute without a value"));
         }
     }
     at += space_length(from(at));
-    let quote = match tag.get(at) {
+    let quote = match bytes.get(at) {
         Some(&quote @ (b'"' | b'\'')) => quote,
-        None if !whole => return Ok(None),
+        None => return Ok(None),
         _ => return Err(malformed(at, "an attribute's value without quotes")),
     };
     let value_start = at + 1;
-    let Some(length) = memchr(quote, from(value_start)) else {
-        if whole {
-            return Err(malformed(at, "an attribute's value without its closing quote"));
-        }
-        check_value(tag, value_start..tag.len(), spans);
-        return Ok(None);
-    };
-    let value = value_start..value_start + length;
-    check_value(tag, value.clone(), spans);
+    let Some(value_end) = value_end(bytes, value_start, quote, spans) else { return Ok(None) };
     if spans.list.len() == MAX_ATTRIBUTES {
         let message = format!("more than {MAX_ATTRIBUTES} attributes in one tag");
         return Err(Fault::new(Code::XmlTagTooLarge, start, message));
     }
-    let end = value.end + 1;
-    spans.list.push(Attribute { name, value });
-    Ok(Some(end))
+    spans.list.push(Attribute { name, value: value_start..value_end });
+    Ok(Some(value_end + 1))
 }
 
-/// The value of an attribute \[10\]: no `<`, and `&` only in references.
-fn check_value(tag: &[u8], value: Range<usize>, spans: &mut Spans) {
-    let mut at = value.start;
-    while let Some(found) = tag.get(at..value.end).and_then(|rest| memchr2(b'<', b'&', rest)) {
-        at += found;
-        let fault = if tag.get(at) == Some(&b'<') {
-            Some(Fault::new(Code::XmlLessThanInAttribute, at, "< in an attribute's value"))
-        } else {
-            check_reference(tag.get(at..value.end).unwrap_or_default(), at).err()
-        };
-        if let Some(fault) = fault {
-            spans.fault(fault);
+/// Checks the value of an attribute \[10\], which has no `<`, and `&` only in references.
+///
+/// Returns where its closing quote is.
+fn value_end(bytes: &[u8], start: usize, quote: u8, spans: &mut Spans) -> Option<usize> {
+    let mut at = start;
+    loop {
+        at += memchr3(quote, b'<', b'&', bytes.get(at..)?)?;
+        match bytes.get(at) {
+            Some(b'<') => {
+                spans.fault(Fault::new(
+                    Code::XmlLessThanInAttribute,
+                    at,
+                    "< in an attribute's value",
+                ));
+            }
+            Some(b'&') => {
+                // One that reaches beyond the quote is none, as no name holds a quote.
+                if let Err(fault) = check_reference(bytes.get(at..)?, at) {
+                    spans.fault(fault);
+                }
+            }
+            _ => return Some(at),
         }
         at += 1;
     }
@@ -191,6 +195,18 @@ fn check_value(tag: &[u8], value: Range<usize>, spans: &mut Spans) {
 /// No attribute twice (well-formedness constraint "Unique Att Spec").
 fn check_unique(tag: &[u8], spans: &mut Spans) {
     let name = |attribute: &Attribute| tag.get(attribute.name.clone()).unwrap_or_default();
+    // Names that differ in length or first letter need no comparison: those of most tags do.
+    let mut seen = 0_u64;
+    let may_be_twice = spans.list.iter().any(|attribute| {
+        let name = name(attribute);
+        let bit = 1 << ((usize::from(name.first().copied().unwrap_or(0)) * 5 + name.len()) % 64);
+        let is_taken = seen & bit != 0;
+        seen |= bit;
+        is_taken
+    });
+    if !may_be_twice {
+        return;
+    }
     let mut twice = None;
     if spans.list.len() <= PAIRWISE {
         for (index, attribute) in spans.list.iter().enumerate() {
@@ -291,11 +307,14 @@ pub fn check_declaration(content: &[u8]) -> Result<Declaration, Fault> {
     let malformed =
         |at, message: &'static str| Fault::new(Code::XmlMalformedDeclaration, at, message);
     let mut spans = Spans::default();
-    // With a name before it, a declaration has the grammar of a tag.
-    let tag = [b"x", content].concat();
-    let back = |at: usize| at.saturating_sub(1);
-    let checked = check_start_tag(&tag, true, &mut spans)
+    // With a name before it and its end behind it, a declaration has the grammar of a tag.
+    let tag = [b"x", content, b">"].concat();
+    let back = |at: usize| at.saturating_sub(1).min(content.len());
+    let checked = check_start_tag(&tag, &mut spans)
         .map_err(|fault| malformed(back(fault.at), "a malformed XML declaration"))?;
+    let Some(checked) = checked.filter(|checked| checked.length == tag.len()) else {
+        return Err(malformed(0, "a malformed XML declaration"));
+    };
     if checked.is_empty_element {
         return Err(malformed(0, "an XML declaration that ends with /"));
     }
@@ -529,16 +548,20 @@ const fn class(byte: u8) -> u8 {
 /// A name with characters beyond ASCII, after `ascii` bytes of it.
 #[cold]
 fn wide_name_length(bytes: &[u8], ascii: usize) -> usize {
-    let Some(chunk) = bytes.utf8_chunks().next() else { return 0 };
-    let text = chunk.valid();
     let mut length = ascii;
-    for (at, character) in text.char_indices().skip_while(|&(at, _)| at < ascii) {
-        if at == 0 && !is_name_start(character) || !is_name_character(character) {
+    while let Some(character) = bytes.get(length..).and_then(first_character) {
+        if length == 0 && !is_name_start(character) || !is_name_character(character) {
             break;
         }
-        length = at + character.len_utf8();
+        length += character.len_utf8();
     }
     length
+}
+
+/// The character at the start, if that is one.
+fn first_character(bytes: &[u8]) -> Option<char> {
+    let few = bytes.get(..bytes.len().min(4)).unwrap_or_default();
+    few.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next())
 }
 
 /// Production \[4\] `NameStartChar`.
@@ -558,9 +581,7 @@ const fn is_name_character(character: char) -> bool {
 
 /// The fault of a name that does not begin, or does not go on, as a name may.
 fn bad_name(otherwise: Code, bytes: &[u8], at: usize, what: &str) -> Fault {
-    let rest = bytes.get(at..).unwrap_or_default();
-    let rest = rest.get(..rest.len().min(4)).unwrap_or_default();
-    match rest.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next()) {
+    match bytes.get(at..).and_then(first_character) {
         Some(character)
             if !character.is_ascii()
                 || character.is_ascii_graphic()

@@ -18,7 +18,7 @@ use quick_xml::parser::{ElementParser, Parser as _, PiParser};
 
 use super::elements::OpenElements;
 use super::handler::{Context, Handler, StartTag};
-use super::markup::{self, Fault, Spans};
+use super::markup::{self, CheckedTag, Fault, Spans};
 use super::window::{Charset, Extent, IllegalCharacter, IllegalKind, Mark, Window};
 use crate::finding::{Code, Findings};
 use crate::spool::ByteRange;
@@ -55,10 +55,11 @@ impl From<io::Error> for Stop {
 type Step<T = ()> = Result<T, Stop>;
 
 /// A scan of one document; see the module.
-pub struct Lexer<'f, R> {
+pub struct Lexer<'a, R, H> {
     window: Window<R>,
     open: OpenElements,
-    findings: &'f mut Findings,
+    handler: &'a mut H,
+    findings: &'a mut Findings,
     attributes: Spans,
     /// Where the first error of well-formedness is.
     first_error: u64,
@@ -68,16 +69,17 @@ pub struct Lexer<'f, R> {
     is_standalone: bool,
 }
 
-impl<'f, R: Read> Lexer<'f, R> {
-    /// A scan over `source`, whose findings go to `findings`.
-    pub fn new(source: R, findings: &'f mut Findings) -> Self {
-        Self::over(Window::new(source, Charset::Xml), findings)
+impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
+    /// A scan over `source`, whose elements go to `handler` and whose findings to `findings`.
+    pub fn new(source: R, handler: &'a mut H, findings: &'a mut Findings) -> Self {
+        Self::over(Window::new(source, Charset::Xml), handler, findings)
     }
 
-    fn over(window: Window<R>, findings: &'f mut Findings) -> Self {
+    fn over(window: Window<R>, handler: &'a mut H, findings: &'a mut Findings) -> Self {
         Self {
             window,
             open: OpenElements::default(),
+            handler,
             findings,
             attributes: Spans::default(),
             first_error: u64::MAX,
@@ -93,25 +95,25 @@ impl<'f, R: Read> Lexer<'f, R> {
     ///
     /// # Errors
     /// What reading the source gives. What is wrong with the document is a finding.
-    pub fn run(mut self, handler: &mut impl Handler) -> io::Result<Extent> {
-        match self.document(handler) {
+    pub fn run(mut self) -> io::Result<Extent> {
+        match self.document() {
             Ok(()) | Err(Stop::Broken) => Ok(self.window.extent()),
             Err(Stop::Io(error)) => Err(error),
         }
     }
 
-    fn document(&mut self, handler: &mut impl Handler) -> Step {
+    fn document(&mut self) -> Step {
         self.prolog()?;
         loop {
             self.text()?;
-            if !self.window.require(2)? {
+            if !self.require(2)? {
                 break;
             }
             match self.window.bytes() {
-                [b'<', b'/', ..] => self.end_tag(handler)?,
+                [b'<', b'/', ..] => self.end_tag()?,
                 [b'<', b'!', ..] => self.declaration()?,
                 [b'<', b'?', ..] => self.instruction()?,
-                _ => self.start_tag(handler)?,
+                _ => self.start_tag()?,
             }
         }
         self.end_of_document()
@@ -119,6 +121,13 @@ impl<'f, R: Read> Lexer<'f, R> {
 
     /// Text up to the next `<` or the end, in pieces.
     fn text(&mut self) -> Step {
+        // Most is indentation.
+        let bytes = self.window.bytes();
+        let blank = bytes.iter().take_while(|&&byte| markup::is_space(byte)).count();
+        if bytes.get(blank) == Some(&b'<') {
+            self.window.take(blank);
+            return Ok(());
+        }
         loop {
             let bytes = self.window.bytes();
             if let Some(end) = memchr(b'<', bytes) {
@@ -172,34 +181,31 @@ impl<'f, R: Read> Lexer<'f, R> {
         }
     }
 
-    fn start_tag(&mut self, handler: &mut impl Handler) -> Step {
+    fn start_tag(&mut self) -> Step {
         let offset = self.window.offset();
         if self.open.depth() == 0 && self.open.has_root() {
             return Err(
                 self.broken(Code::XmlContentAfterRoot, offset, || "a second root element".into())
             );
         }
-        let mut parser = ElementParser::default();
-        let end = self.markup_end(1, |bytes| parser.feed(bytes));
-        let (end, whole) = match end? {
-            Some(end) => (end, true),
-            None => (self.window.bytes().len(), false),
-        };
-        let tag = self.window.bytes().get(1..end).unwrap_or_default();
-        // What quotes hide is found by the strict check, also where the end of the tag is wrong.
-        let outcome = markup::check_start_tag(tag, whole, &mut self.attributes);
-        let checked = match outcome {
-            Ok(checked) => checked,
-            Err(fault) => {
-                let at = offset + 1 + fault.at as u64;
-                return Err(self.broken(fault.code, at, || fault.message.into_owned()));
+        let checked = match self.checked_tag(offset)? {
+            Some(checked) => checked,
+            None => {
+                // It goes on behind what is there, or quotes hide its end.
+                let mut parser = ElementParser::default();
+                self.markup_end(1, |bytes| parser.feed(bytes))?;
+                match self.checked_tag(offset)? {
+                    Some(checked) => checked,
+                    None => return Err(self.unfinished(offset, "a tag")),
+                }
             }
         };
-        if !whole {
-            return Err(self.unfinished(offset, "a tag"));
+        if checked.length > MAX_TAG {
+            return Err(self.tag_too_large());
         }
+        let length = checked.length + 1;
         self.tag_faults(offset + 1);
-        self.drain_illegal(offset + end as u64 + 1);
+        self.drain_illegal(offset + length as u64);
         if checked.name_length > MAX_NAME {
             return Err(self.broken(Code::XmlTagTooLarge, offset, || {
                 format!("a name of more than {MAX_NAME} bytes")
@@ -210,13 +216,22 @@ impl<'f, R: Read> Lexer<'f, R> {
                 format!("more than {MAX_DEPTH} elements open at once, or {MAX_OPEN_NAMES} bytes of their names")
             }));
         }
-        self.open_element(handler, offset, end, checked.name_length);
+        self.open_element(offset, &checked);
         if checked.is_empty_element {
-            let end = offset + end as u64 + 1;
-            self.close_element(handler, end..end);
+            let end = offset + length as u64;
+            self.close_element(end..end);
         }
-        self.window.take(end + 1);
+        self.window.take(length);
         Ok(())
+    }
+
+    /// Checks the start tag at the window's front; `None` if it goes on behind what is there.
+    fn checked_tag(&mut self, offset: u64) -> Step<Option<CheckedTag>> {
+        let bytes = self.window.bytes().get(1..).unwrap_or_default();
+        markup::check_start_tag(bytes, &mut self.attributes).map_err(|fault| {
+            let at = offset + 1 + fault.at as u64;
+            self.broken(fault.code, at, || fault.message.into_owned())
+        })
     }
 
     /// Reports the faults of a tag that leave its structure clear.
@@ -236,35 +251,35 @@ impl<'f, R: Read> Lexer<'f, R> {
         self.attributes = spans;
     }
 
-    fn open_element(
-        &mut self,
-        handler: &mut impl Handler,
-        offset: u64,
-        end: usize,
-        name_length: usize,
-    ) {
+    fn open_element(&mut self, offset: u64, checked: &CheckedTag) {
         let depth = self.open.depth();
-        // The tag is read from the window while the handler may report through `self`: so the
-        // attribute list is moved out for the call, and the tag's bytes through a second handle.
-        let attributes = std::mem::take(&mut self.attributes);
-        let Self { window, open, findings, first_error, .. } = self;
-        let content = window.bytes().get(1..end).unwrap_or_default();
-        let name = content.get(..name_length).unwrap_or_default();
+        let Self { window, open, handler, findings, attributes, first_error, .. } = self;
+        let content = window.bytes().get(1..checked.length).unwrap_or_default();
+        let name = content.get(..checked.name_length).unwrap_or_default();
         open.push(name, offset);
-        let end = offset + end as u64 + 1;
+        let end = offset + checked.length as u64 + 1;
         let tag = StartTag { name, offset, end, depth, attributes: &attributes.list, content };
         let mut context = Here { window, open, findings, first_error: *first_error };
         handler.open(&tag, &mut context);
-        self.attributes = attributes;
     }
 
-    fn close_element(&mut self, handler: &mut impl Handler, end_tag: ByteRange) {
-        handler.close(end_tag, &mut self.here());
-        self.open.pop();
+    fn close_element(&mut self, end_tag: ByteRange) {
+        let Self { window, open, handler, findings, first_error, .. } = self;
+        handler.close(end_tag, &mut Here { window, open, findings, first_error: *first_error });
+        open.pop();
     }
 
-    fn end_tag(&mut self, handler: &mut impl Handler) -> Step {
+    fn end_tag(&mut self) -> Step {
         let offset = self.window.offset();
+        if let Some((open, _)) = self.open.innermost()
+            && let Some(behind) = self.window.bytes().get(2..).and_then(|end| end.strip_prefix(open))
+            && behind.starts_with(b">")
+        {
+            let length = open.len() + 3;
+            self.close_element(offset..offset + length as u64);
+            self.window.take(length);
+            return Ok(());
+        }
         let Some(end) = self.markup_end(2, |bytes| memchr(b'>', bytes))? else {
             return Err(self.unfinished(offset, "an end tag"));
         };
@@ -281,7 +296,7 @@ impl<'f, R: Read> Lexer<'f, R> {
             };
             return Err(self.broken(Code::XmlMismatchedTag, offset, || message));
         }
-        self.close_element(handler, offset..offset + end as u64 + 1);
+        self.close_element(offset..offset + end as u64 + 1);
         self.window.take(end + 1);
         Ok(())
     }
@@ -289,7 +304,7 @@ impl<'f, R: Read> Lexer<'f, R> {
     /// `<!…`: a comment, a CDATA section, a DOCTYPE.
     fn declaration(&mut self) -> Step {
         let offset = self.window.offset();
-        self.window.require(9)?;
+        self.require(9)?;
         let bytes = self.window.bytes();
         if bytes.starts_with(b"<!--") {
             self.comment()
@@ -317,7 +332,7 @@ impl<'f, R: Read> Lexer<'f, R> {
             self.pass_until(b"--", offset, "a comment")?;
             // Reading on may take the hyphens out of the window.
             let hyphens = self.window.mark(self.window.offset() - 2);
-            self.window.require(1)?;
+            self.require(1)?;
             match self.window.bytes().first() {
                 Some(b'>') => {
                     self.window.take(1);
@@ -329,7 +344,7 @@ impl<'f, R: Read> Lexer<'f, R> {
                     self.here().report_at(Code::XmlMalformedComment, hyphens, &message);
                     // `--->`: the second hyphen may begin the end.
                     if self.window.bytes().starts_with(b"-")
-                        && self.window.require(2)?
+                        && self.require(2)?
                         && self.window.bytes().get(1) == Some(&b'>')
                     {
                         self.window.take(2);
@@ -416,11 +431,24 @@ impl<'f, R: Read> Lexer<'f, R> {
     }
 
     fn fill(&mut self) -> Step<bool> {
+        let Self { window, handler, .. } = self;
+        handler.settle(&|offset| window.mark(offset).line());
         let more = self.window.fill()?;
         if self.window.illegal_pending() > MAX_PENDING_ILLEGAL {
             self.drain_illegal(u64::MAX);
         }
         Ok(more)
+    }
+
+    /// Makes sure that at least `count` unread bytes are there; `false` at the end of the document.
+    #[inline]
+    fn require(&mut self, count: usize) -> Step<bool> {
+        while self.window.bytes().len() < count {
+            if !self.fill()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn end_of_document(&mut self) -> Step {

@@ -116,6 +116,35 @@ struct Reopened {
     until: Option<Tally>,
 }
 
+/// Gives the line of an offset, from 1.
+type LineOf<'a> = &'a dyn Fn(u64) -> u64;
+
+/// A place whose line is counted out only if it is wanted, or before it is out of reach.
+#[derive(Debug, Clone, Copy)]
+enum Line {
+    OfOffset(u64),
+    Counted(u64),
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::Counted(0)
+    }
+}
+
+impl Line {
+    fn counted(self, line: LineOf<'_>) -> u64 {
+        match self {
+            Self::OfOffset(offset) => line(offset),
+            Self::Counted(line) => line,
+        }
+    }
+
+    fn settle(&mut self, line: LineOf<'_>) {
+        *self = Self::Counted(self.counted(line));
+    }
+}
+
 /// The piece that is being made.
 #[derive(Debug, Clone, Default)]
 struct Current {
@@ -125,7 +154,7 @@ struct Current {
     reopen_length: u64,
     /// What was counted before it.
     before: Tally,
-    first_line: u64,
+    first_line: Line,
     /// How many units it has.
     units: u64,
 }
@@ -137,7 +166,7 @@ struct Unit {
     cut: u64,
     cut_depth: usize,
     before: Tally,
-    line: u64,
+    line: Line,
 }
 
 /// Follows a document and cuts it; see the module.
@@ -155,7 +184,7 @@ pub struct XmlCutter {
     unit: Option<Unit>,
     /// Where the last unit ends, and on which line.
     last_end: u64,
-    last_line: u64,
+    last_line: Line,
     pieces: Vec<Piece>,
     /// The root's tag and end tag, once it has ended.
     root: Option<(ByteRange, ByteRange)>,
@@ -174,7 +203,7 @@ impl XmlCutter {
             spare: None,
             unit: None,
             last_end: 0,
-            last_line: 0,
+            last_line: Line::default(),
             pieces: Vec::new(),
             root: None,
         }
@@ -203,10 +232,21 @@ impl XmlCutter {
         self.frames.push(Frame { tag, before: self.tally });
     }
 
+    /// Counts out the lines that may be wanted, as `line` gives them, before they are out of reach.
+    pub fn settle(&mut self, line: LineOf<'_>) {
+        self.current.first_line.settle(line);
+        self.last_line.settle(line);
+        if let Some(unit) = &mut self.unit {
+            unit.line.settle(line);
+        }
+    }
+
     /// The innermost container closes: its end tag is here. The root's end ends the document.
-    pub fn close_container(&mut self, end_tag: &ByteRange) {
+    ///
+    /// Here and elsewhere, `line` gives the line of an offset that was not settled.
+    pub fn close_container(&mut self, end_tag: &ByteRange, line: LineOf<'_>) {
         if self.frames.len() == 1 {
-            self.end_of_root(end_tag);
+            self.end_of_root(end_tag, line);
         }
         let Some(frame) = self.frames.pop() else { return };
         self.close_length -= frame.tag.close_length();
@@ -225,7 +265,7 @@ impl XmlCutter {
     }
 
     /// A unit begins.
-    pub fn open_unit(&mut self, offset: u64, line: u64) {
+    pub fn open_unit(&mut self, offset: u64) {
         let opened_for_it = self.frames.iter().rev();
         let opened_for_it =
             opened_for_it.take_while(|frame| frame.tag.range.start >= self.last_end);
@@ -235,12 +275,12 @@ impl XmlCutter {
             cut: outermost.map_or(offset, |frame| frame.tag.range.start),
             cut_depth: self.frames.len() - count,
             before: self.tally,
-            line,
+            line: Line::OfOffset(offset),
         });
     }
 
     /// The unit ends; all in it is counted.
-    pub fn close_unit(&mut self, end: u64, line: u64) {
+    pub fn close_unit(&mut self, end: u64, line: LineOf<'_>) {
         let Some(unit) = self.unit.take() else { return };
         let is_first = unit.before.counts.results == self.current.before.counts.results;
         if is_first && self.has_results(&self.current) {
@@ -248,13 +288,13 @@ impl XmlCutter {
         }
         // What is beyond the limits by itself is not made smaller by a cut before it.
         if !is_first && unit.cut_depth > 0 && self.is_beyond(end) {
-            self.cut(unit);
+            self.cut(unit, line);
         }
         if self.has_results(&self.current) {
             self.spare = None;
         }
         if self.tally.counts.results > unit.before.counts.results {
-            self.last_line = line;
+            self.last_line = Line::OfOffset(end.saturating_sub(1));
         }
         self.current.units += 1;
         self.last_end = end;
@@ -273,8 +313,10 @@ impl XmlCutter {
     }
 
     /// Ends the current piece before the unit and begins another one with it.
-    fn cut(&mut self, unit: Unit) {
-        let piece = self.piece(unit.cut, unit.cut_depth, &unit.before, None);
+    fn cut(&mut self, unit: Unit, line: LineOf<'_>) {
+        let piece = self.piece(unit.cut, unit.cut_depth, &unit.before, None, line);
+        // Should the piece become the last one after all, its first line is out of reach by then.
+        self.current.first_line.settle(line);
         self.pieces.push(piece);
         let frames = self.frames.get(..unit.cut_depth).unwrap_or_default();
         let reopened: Vec<_> =
@@ -298,11 +340,18 @@ impl XmlCutter {
     }
 
     /// The current piece, up to `end`, where the first `depth` containers are open.
-    fn piece(&self, end: u64, depth: usize, tally: &Tally, root_end: Option<&ByteRange>) -> Piece {
+    fn piece(
+        &self,
+        end: u64,
+        depth: usize,
+        tally: &Tally,
+        root_end: Option<&ByteRange>,
+        line: LineOf<'_>,
+    ) -> Piece {
         let current = &self.current;
         let mut piece = Piece {
             counts: tally.since(&current.before).counts,
-            lines: (current.first_line, self.last_line),
+            lines: (current.first_line.counted(line), self.last_line.counted(line)),
             units: current.units,
             ..Piece::default()
         };
@@ -351,7 +400,7 @@ impl XmlCutter {
     }
 
     /// Ends the last piece with the root.
-    fn end_of_root(&mut self, end_tag: &ByteRange) {
+    fn end_of_root(&mut self, end_tag: &ByteRange, line: LineOf<'_>) {
         if !self.has_results(&self.current)
             && let Some(spare) = self.spare.take()
         {
@@ -360,7 +409,7 @@ impl XmlCutter {
             self.current = spare;
         }
         self.root = self.frames.first().map(|root| (root.tag.range.clone(), end_tag.clone()));
-        let piece = self.piece(end_tag.start, 1, &self.tally, Some(end_tag));
+        let piece = self.piece(end_tag.start, 1, &self.tally, Some(end_tag), line);
         self.pieces.push(piece);
     }
 

@@ -6,12 +6,13 @@ use memchr::memchr;
 
 use super::{Lexer, Step, Stop};
 use crate::finding::Code;
+use crate::scan::handler::Handler;
 use crate::scan::markup;
 
-impl<R: Read> Lexer<'_, R> {
+impl<R: Read, H: Handler> Lexer<'_, R, H> {
     /// The byte-order mark and the XML declaration.
     pub(super) fn prolog(&mut self) -> Step {
-        self.window.require(4)?;
+        self.require(4)?;
         match self.window.bytes() {
             [] => {
                 self.report(Code::InputEmpty, 0, &|| "the file is empty".into());
@@ -24,7 +25,7 @@ impl<R: Read> Lexer<'_, R> {
             }
             _ => {}
         }
-        self.window.require(6)?;
+        self.require(6)?;
         if let [b'<', b'?', b'x', b'm', b'l', b' ' | b'\t' | b'\r' | b'\n', ..] =
             self.window.bytes()
         {

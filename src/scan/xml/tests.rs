@@ -17,12 +17,13 @@ struct Ignored;
 impl Handler for Ignored {
     fn open(&mut self, _: &StartTag<'_>, _: &mut dyn Context) {}
     fn close(&mut self, _: ByteRange, _: &mut dyn Context) {}
+    fn settle(&mut self, _: &dyn Fn(u64) -> u64) {}
 }
 
 fn scan(text: &[u8], step: usize) -> Vec<(Code, u64)> {
     let mut findings = Findings::default();
     let window = Window::with_size(Slowly(text, step), Charset::Xml, 8);
-    Lexer::over(window, &mut findings).run(&mut Ignored).unwrap();
+    Lexer::over(window, &mut Ignored, &mut findings).run().unwrap();
     findings.sort();
     let place = |offset: u64| {
         let before = &text[..usize::try_from(offset).unwrap()];
