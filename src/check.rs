@@ -1,51 +1,81 @@
-//! Checking the inputs: reading each into the spool, telling its format, scanning it.
+//! Checking the inputs: each is read, its format told, and it is scanned.
+//!
+//! Two threads share the work: one reads (into the spool, or no further than its head where
+//! nothing is to be sent), the other scans what is there by then. Findings and plans are the same
+//! as if one came after the other.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::config::{Config, Mode};
 use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN};
-use crate::format::{Format, HEAD};
-use crate::input::{self, Input, ReadError};
+use crate::format::Format;
+use crate::input::{self, Content, Input, ReadError, Taken, Way};
 use crate::progress::{Event, Observer, Phase};
 use crate::scan::cut::{Limits, Pieces};
 use crate::scan::{self, Counts, Extent, Scan};
 use crate::spool::{Region, Spool};
 
+/// How many steps the reading may be ahead of the scanning; the content of some may be held.
+const AHEAD: usize = 32;
+
 /// An input after the checks.
 pub struct Checked {
     pub input: Input,
     pub format: Option<Format>,
-    /// Where it is in the spool, if it could be read.
+    /// Where it is in the spool, if it could be read and is to be sent.
     pub region: Option<Region>,
+    /// How many bytes of content it has.
+    pub bytes: u64,
     pub scan: Scan,
 }
 
-/// Reads all inputs into a spool, then scans them.
+/// What the reading thread tells the scanning one, in the order of the inputs.
+enum Step {
+    /// The content of an input can be read; what is in it has this name.
+    Begin(Option<PathBuf>, Content),
+    /// An input was read, or could not be.
+    End(Input, Result<Taken, ReadError>),
+}
+
+/// Reads and scans all inputs.
+///
+/// # Errors
+/// That no copy of an input could be kept, for people.
 pub fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, String> {
     let mut spool = Spool::create_in(&config.temp_folder)
         .map_err(|error| spool_failure(&config.temp_folder, &error))?;
     let inputs = config.inputs.expand(&mut |note| observer.event(&Event::Note(note)));
     let bytes = inputs.iter().map(Input::length_hint).sum();
-    observer.event(&Event::Begin { phase: Phase::Reading, bytes });
+    let way = if matches!(config.mode, Mode::Validate) { Way::InPlace } else { Way::Copied };
+    observer.event(&Event::Begin { phase: Phase::Checking, bytes });
     let mut files = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        files.push(read(input, &mut spool, config, observer)?);
-    }
-    observer.event(&Event::End);
-    let bytes = files.iter().filter_map(|file| file.region.as_ref()).map(Region::length).sum();
-    observer.event(&Event::Begin { phase: Phase::Checking, bytes: Some(bytes) });
     let mut listed = 0;
-    for file in &mut files {
-        scan_file(file, config.limits, observer)
-            .map_err(|error| spool_failure(&config.temp_folder, &error))?;
-        if matches!(config.mode, Mode::Validate) {
-            // Nothing is planned.
-            file.scan.pieces = Pieces::default();
+    let (sender, steps) = sync_channel(AHEAD);
+    std::thread::scope(|scope| {
+        scope.spawn(move || read(inputs, way, &mut spool, &sender));
+        let mut scanned = None;
+        for step in steps {
+            match step {
+                Step::Begin(name, content) => {
+                    scanned = Some(scan(name.as_deref(), content, config, observer));
+                }
+                Step::End(input, taken) => {
+                    let mut file = checked(input, taken, scanned.take(), config)
+                        .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+                    file.scan.findings.keep_listed(LISTED_PER_RUN - listed);
+                    listed += file.scan.findings.listed().len();
+                    if let Some(format) = file.format {
+                        let name = file.input.name();
+                        observer.event(&Event::Note(&format!("{name}: format {format}")));
+                    }
+                    files.push(file);
+                }
+            }
         }
-        file.scan.findings.keep_listed(LISTED_PER_RUN - listed);
-        listed += file.scan.findings.listed().len();
-    }
+        Ok::<(), String>(())
+    })?;
     observer.event(&Event::End);
     Ok(files)
 }
@@ -57,63 +87,102 @@ fn spool_failure(folder: &Path, error: &io::Error) -> String {
     )
 }
 
-fn read(
-    input: Input,
-    spool: &mut Spool,
-    config: &Config,
-    observer: &dyn Observer,
-) -> Result<Checked, String> {
-    let read = input::read(&input, spool, |bytes| observer.event(&Event::Advance { bytes }));
-    let mut findings = Findings::default();
-    let mut format = None;
-    let mut region = None;
-    match read {
-        Ok((read, changed)) => {
-            if let Some(changed) = changed {
-                findings.push(changed);
-            }
-            let length = usize::try_from(read.length()).unwrap_or(HEAD).min(HEAD);
-            let mut head = Vec::with_capacity(length);
-            read.reader()
-                .take(HEAD as u64)
-                .read_to_end(&mut head)
-                .map_err(|error| spool_failure(&config.temp_folder, &error))?;
-            format = config.format.or_else(|| Format::detect(input.content_name(), &head));
-            match format {
-                Some(format) => {
-                    let name = input.name();
-                    observer.event(&Event::Note(&format!("{name}: format {format}")));
-                }
-                None if head.is_empty() => {
-                    findings.push(Finding::of_file(Code::InputEmpty, "the file is empty"));
-                }
-                None => {
-                    let message = "neither the name nor the content tells the format";
-                    findings.push(Finding::of_file(Code::InputUnknownFormat, message));
-                }
-            }
-            region = Some(read);
+/// Reads all inputs, until the spool fails or nobody listens any more.
+fn read(inputs: Vec<Input>, way: Way, spool: &mut Spool, steps: &SyncSender<Step>) {
+    for input in inputs {
+        let name = input.content_name().map(Path::to_owned);
+        let taken = input::read(&input, way, spool, |content| {
+            // If nobody listens, the next step ends the reading.
+            let _ = steps.send(Step::Begin(name, content));
+        });
+        let is_last = matches!(taken, Err(ReadError::Spool(_)));
+        if steps.send(Step::End(input, taken)).is_err() || is_last {
+            return;
         }
-        Err(ReadError::Input(finding)) => findings.push(finding),
-        Err(ReadError::Spool(error)) => return Err(spool_failure(&config.temp_folder, &error)),
     }
-    let extent = Extent { bytes: region.as_ref().map_or(0, Region::length), lines: 0 };
-    let scan = Scan { counts: Counts::default(), findings, extent, pieces: Pieces::default() };
-    Ok(Checked { input, format, region, scan })
 }
 
-fn scan_file(file: &mut Checked, limits: Limits, observer: &dyn Observer) -> io::Result<()> {
-    let (Some(format), Some(region)) = (file.format, &file.region) else { return Ok(()) };
-    let source = Observed { reader: region.reader(), observer };
-    let mut scan = scan::scan(format, source, limits)?;
+/// Tells the format of a content and scans it; `None` where the format cannot be told.
+fn scan(
+    name: Option<&Path>,
+    mut content: Content,
+    config: &Config,
+    observer: &dyn Observer,
+) -> io::Result<Option<(Format, Scan)>> {
+    let head = content.head()?;
+    let Some(format) = config.format.or_else(|| Format::detect(name, head)) else {
+        return Ok(None);
+    };
+    let source = Observed { reader: content.reader(), observer };
+    Ok(Some((format, scan::scan(format, source, config.limits)?)))
+}
+
+/// Puts together what reading and scanning an input came to.
+fn checked(
+    input: Input,
+    taken: Result<Taken, ReadError>,
+    scanned: Option<io::Result<Option<(Format, Scan)>>>,
+    config: &Config,
+) -> io::Result<Checked> {
+    let mut file = Checked {
+        input,
+        format: None,
+        region: None,
+        bytes: 0,
+        scan: Scan {
+            counts: Counts::default(),
+            findings: Findings::default(),
+            extent: Extent { bytes: 0, lines: 0 },
+            pieces: Pieces::default(),
+        },
+    };
     // What was found while it was read stands before what is in it.
-    let mut findings = std::mem::take(&mut file.scan.findings);
-    findings.append(std::mem::take(&mut scan.findings));
-    for message in beyond(&scan, limits) {
-        findings.push(Finding::of_file(Code::ResultsOverLimit, message));
+    let findings = &mut file.scan.findings;
+    let taken = match taken {
+        Ok(taken) => taken,
+        Err(ReadError::Input(finding)) => {
+            findings.push(finding);
+            return Ok(file);
+        }
+        Err(ReadError::Spool(error)) => return Err(error),
+    };
+    if let Some(change) = taken.change() {
+        findings.push(change);
     }
-    file.scan = Scan { findings, ..scan };
-    Ok(())
+    file.bytes = taken.region.length();
+    let scanned = match scanned.transpose().map_err(|error| taken.blame(error)) {
+        Ok(scanned) => scanned.flatten(),
+        Err(ReadError::Input(finding)) => {
+            findings.push(finding);
+            return Ok(file);
+        }
+        Err(ReadError::Spool(error)) => return Err(error),
+    };
+    match scanned {
+        Some((format, mut scan)) => {
+            findings.append(std::mem::take(&mut scan.findings));
+            for message in beyond(&scan, config.limits) {
+                findings.push(Finding::of_file(Code::ResultsOverLimit, message));
+            }
+            file.format = Some(format);
+            let findings = std::mem::take(findings);
+            file.scan = Scan { findings, ..scan };
+        }
+        None if file.bytes == 0 => {
+            findings.push(Finding::of_file(Code::InputEmpty, "the file is empty"));
+        }
+        None => {
+            let message = "neither the name nor the content tells the format";
+            findings.push(Finding::of_file(Code::InputUnknownFormat, message));
+        }
+    }
+    if matches!(config.mode, Mode::Validate) {
+        // Nothing is planned, and thousands of files must not stay open.
+        file.scan.pieces = Pieces::default();
+    } else {
+        file.region = Some(taken.region);
+    }
+    Ok(file)
 }
 
 /// What is said of parts of a file that cannot be cut to the limits.

@@ -281,7 +281,10 @@ mod tests {
         let second = Duration::from_secs(1);
         let line = plain_line(Phase::Sending, 50 << 20, Some(200 << 20), 5 * second);
         assert_eq!(line, "sending: 50.00 MiB of 200.00 MiB (25%), 10.00 MiB/s, 15 seconds left");
-        assert_eq!(plain_line(Phase::Reading, 1024, None, second), "reading: 1.00 KiB, 1.00 KiB/s");
+        assert_eq!(
+            plain_line(Phase::Checking, 1024, None, second),
+            "checking: 1.00 KiB, 1.00 KiB/s"
+        );
         assert_eq!(
             plain_line(Phase::Sending, 0, Some(0), second),
             "sending: 0 B of 0 B (100%), 0 B/s"

@@ -5,9 +5,7 @@ use std::time::Duration;
 /// A part of a run that takes long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Copying the inputs into the spool.
-    Reading,
-    /// Scanning them.
+    /// Reading the inputs and scanning them.
     Checking,
     /// Uploading.
     Sending,
@@ -18,7 +16,6 @@ impl Phase {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Reading => "reading",
             Self::Checking => "checking",
             Self::Sending => "sending",
         }

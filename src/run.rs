@@ -14,7 +14,6 @@ use crate::format::Format;
 use crate::plan::{self, PlannedFile, Upload};
 use crate::progress::{Event, Observer, Phase};
 use crate::report::{FileReport, Report, RunReport, UploadEnd, UploadReport};
-use crate::spool::Region;
 
 /// Goes the whole way: reads and checks all inputs, then sends them if all is well.
 ///
@@ -73,7 +72,7 @@ fn file_report(file: &mut Checked, config: &Config) -> FileReport {
     FileReport {
         path: file.input.name(),
         format: file.format,
-        bytes: file.region.as_ref().map_or(0, Region::length),
+        bytes: file.bytes,
         counts: file.scan.counts,
         is_valid: !rejects,
         findings,

@@ -9,10 +9,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// How much is copied between two reports of progress.
-const STEP: u64 = 8 * 1024 * 1024;
+/// How much is copied before those who follow are told of it.
+const STEP: u64 = 1024 * 1024;
 
 /// How much of a reader is held before it is written.
 const BUFFER: usize = 128 * 1024;
@@ -25,6 +25,8 @@ pub type ByteRange = Range<u64>;
 pub struct Spool {
     file: Arc<File>,
     length: u64,
+    /// How far the region is that is appended next.
+    growth: Arc<Growth>,
 }
 
 impl Spool {
@@ -34,46 +36,33 @@ impl Spool {
     /// When no file can be made there.
     pub fn create_in(folder: &Path) -> io::Result<Self> {
         let file = tempfile::tempfile_in(folder)?;
-        Ok(Self { file: Arc::new(file), length: 0 })
+        Ok(Self { file: Arc::new(file), length: 0, growth: Arc::default() })
     }
 
-    /// Copies a source from where it stands to its end, in the kernel where the platform can.
-    ///
-    /// `copied` is told of every piece, in bytes.
+    /// A reader of the region that is appended next, which may be read while it is written.
+    #[must_use]
+    pub fn follow(&self) -> Follower {
+        Follower {
+            file: Arc::clone(&self.file),
+            start: self.length,
+            position: 0,
+            growth: Arc::clone(&self.growth),
+        }
+    }
+
+    /// Appends the head of a source, which was read already, and the rest of it, if there is more;
+    /// that is copied in the kernel where the platform can.
     ///
     /// # Errors
     /// What reading the source or writing the spool gives. What was copied by then is dropped.
-    pub fn append(&mut self, source: &mut File, copied: impl FnMut(u64)) -> io::Result<Region> {
-        self.append_after(&[], Some(source), copied)
-    }
-
-    /// Like [`Self::append`], after the head of the source, which was read already; `rest` is
-    /// `None` if that was all.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn append_after(
-        &mut self,
-        head: &[u8],
-        rest: Option<&mut File>,
-        mut copied: impl FnMut(u64),
-    ) -> io::Result<Region> {
-        self.region(|mut file| {
+    pub fn append(&mut self, head: &[u8], rest: Option<&File>) -> io::Result<Region> {
+        self.region(|mut file, growth| {
             file.write_all(head)?;
-            let mut length = head.len() as u64;
-            if let Some(source) = rest {
-                loop {
-                    // Between two files and from a pipe, std copies without going through user
-                    // space.
-                    let count = io::copy(&mut source.take(STEP), &mut file)?;
-                    if count == 0 {
-                        break;
-                    }
-                    length += count;
-                    copied(count);
-                }
-            }
-            Ok(length)
+            growth.add(head.len() as u64);
+            let Some(source) = rest else { return Ok(()) };
+            // Between two files and from a pipe, std copies without going through user space.
+            while growth.add(io::copy(&mut source.take(STEP), &mut file)?) {}
+            Ok(())
         })
     }
 
@@ -82,29 +71,102 @@ impl Spool {
     /// # Errors
     /// What the reader or writing the spool gives. What was copied by then is dropped.
     pub fn append_from(&mut self, reader: &mut impl Read) -> io::Result<Region> {
-        self.region(|file| {
+        self.region(|file, growth| {
             let mut file = BufWriter::with_capacity(BUFFER, file);
-            let length = io::copy(reader, &mut file)?;
-            file.flush()?;
-            Ok(length)
+            loop {
+                let count = io::copy(&mut reader.take(STEP), &mut file)?;
+                file.flush()?;
+                if !growth.add(count) {
+                    return Ok(());
+                }
+            }
         })
     }
 
-    /// Makes a region of what is written at the end of the file; `write` gives its length.
-    fn region(&mut self, write: impl FnOnce(&File) -> io::Result<u64>) -> io::Result<Region> {
+    /// Makes a region of what `write` writes at the end of the file.
+    fn region(
+        &mut self,
+        write: impl FnOnce(&File, &Growth) -> io::Result<()>,
+    ) -> io::Result<Region> {
         let start = self.length;
-        (&*self.file).seek(SeekFrom::Start(start))?;
-        let written = write(&self.file);
+        let growth = std::mem::take(&mut self.growth);
+        let written =
+            (&*self.file).seek(SeekFrom::Start(start)).and_then(|_| write(&self.file, &growth));
+        let length = growth.end();
         if written.is_err() {
             // Its room may be needed by what comes next, which is written over it in any case.
             let _ = self.file.set_len(start);
         }
-        self.length += written?;
+        written?;
+        self.length += length;
         Ok(Region { file: Arc::clone(&self.file), range: start..self.length })
     }
 }
 
-/// A part of the spool. Cheap to clone; it keeps the spool's file open.
+/// How far a region is that is being written.
+#[derive(Debug, Default)]
+struct Growth {
+    /// Its length by now, and whether that is all.
+    state: Mutex<(u64, bool)>,
+    changed: Condvar,
+}
+
+impl Growth {
+    /// So many bytes more are there. Returns whether there were any.
+    fn add(&self, count: u64) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 += count;
+        self.changed.notify_all();
+        count > 0
+    }
+
+    /// All is there, or what is missing never comes. Returns its length.
+    fn end(&self) -> u64 {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 = true;
+        self.changed.notify_all();
+        state.0
+    }
+
+    /// Waits until there are more than `position` bytes, or all; returns how many there are.
+    fn beyond(&self, position: u64) -> u64 {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |state: &mut (u64, bool)| state.0 <= position && !state.1;
+        self.changed.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Reads a region while it is written: waits for what is not there yet.
+///
+/// Its end may be that of the input or of the room: who writes the region knows.
+#[derive(Debug)]
+pub struct Follower {
+    file: Arc<File>,
+    start: u64,
+    position: u64,
+    growth: Arc<Growth>,
+}
+
+impl Follower {
+    /// The same, from `count` bytes further on.
+    #[must_use]
+    pub fn skip(mut self, count: u64) -> Self {
+        self.position += count;
+        self
+    }
+}
+
+impl Read for Follower {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.growth.beyond(self.position).saturating_sub(self.position);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = buffer.get_mut(..wanted).unwrap_or_default();
+        let count = read_at(&self.file, buffer, self.start + self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+/// A part of the spool, or of a file that is read where it is. Cheap to clone; it keeps the file open.
 #[derive(Debug, Clone)]
 pub struct Region {
     file: Arc<File>,
@@ -112,6 +174,12 @@ pub struct Region {
 }
 
 impl Region {
+    /// The first `length` bytes of a file that is read where it is.
+    #[must_use]
+    pub const fn of_file(file: Arc<File>, length: u64) -> Self {
+        Self { file, range: 0..length }
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub const fn length(&self) -> u64 {
@@ -157,7 +225,7 @@ impl Read for RegionReader {
         }
         let count = read_at(&self.region.file, buffer, self.position)?;
         if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the spool was cut short"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short"));
         }
         self.position += count as u64;
         Ok(count)
@@ -195,16 +263,15 @@ mod tests {
     fn regions_are_read_independently_and_again() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::create_in(folder.path()).unwrap();
-        let mut copied = 0;
         let mut append = |head: &[u8], rest: Option<&[u8]>| {
-            let mut rest = rest.map(file_with);
-            spool.append_after(head, rest.as_mut(), |count| copied += count).unwrap()
+            let rest = rest.map(file_with);
+            spool.append(head, rest.as_ref()).unwrap()
         };
         let first = append(b"", Some(b"first"));
         let none = append(b"", Some(b""));
         let second = append(b"sec", Some(b"ond"));
         assert_eq!(append(b"third", None).length(), 5);
-        assert_eq!((copied, first.length(), none.length()), (8, 5, 0));
+        assert_eq!((first.length(), none.length()), (5, 0));
 
         let (mut one, mut other) = (first.reader(), second.reader());
         let mut buffer = [0; 3];
@@ -221,12 +288,6 @@ mod tests {
 
     #[test]
     fn what_a_broken_reader_gave_is_dropped() {
-        struct Broken;
-        impl Read for Broken {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::InvalidData.into())
-            }
-        }
         let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
         let first = spool.append_from(&mut &b"first"[..]).unwrap();
         let lost = vec![b'x'; 2 * BUFFER];
@@ -237,10 +298,62 @@ mod tests {
     }
 
     #[test]
+    fn a_region_is_read_while_it_is_written() {
+        /// Gives one block after the other, each when it is told to.
+        struct Told(std::sync::mpsc::Receiver<Vec<u8>>, Vec<u8>);
+        impl Read for Told {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                if self.1.is_empty() {
+                    self.1 = self.0.recv().unwrap_or_default();
+                }
+                let count = buffer.len().min(self.1.len());
+                buffer[..count].copy_from_slice(&self.1[..count]);
+                self.1.drain(..count);
+                Ok(count)
+            }
+        }
+        let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
+        spool.append(b"before", None).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let step = usize::try_from(STEP).unwrap();
+        let mut follower = spool.follow();
+        let mut behind = spool.follow().skip(step as u64);
+        std::thread::scope(|scope| {
+            let written = scope.spawn(|| spool.append_from(&mut Told(told, Vec::new())).unwrap());
+            // What is there is read before the rest is written: else this would wait for ever.
+            let mut read = vec![0; step];
+            for block in [b'a', b'b'] {
+                tell.send(vec![block; step]).unwrap();
+                follower.read_exact(&mut read).unwrap();
+                assert!(read.iter().all(|&byte| byte == block));
+            }
+            tell.send(b"end".to_vec()).unwrap();
+            drop(tell);
+            let mut rest = Vec::new();
+            follower.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, b"end");
+            rest.clear();
+            behind.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, [vec![b'b'; step], b"end".to_vec()].concat());
+            assert_eq!(written.join().unwrap().length(), 2 * STEP + 3);
+        });
+        let mut follower = spool.follow();
+        spool.append_from(&mut Broken).unwrap_err();
+        assert_eq!(follower.read(&mut [0; 8]).unwrap(), 0, "what never comes is not waited for");
+    }
+
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::InvalidData.into())
+        }
+    }
+
+    #[test]
     fn what_happens_to_the_input_afterwards_changes_nothing() {
         let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
-        let mut input = file_with(b"before");
-        let region = spool.append(&mut input, |_| {}).unwrap();
+        let input = file_with(b"before");
+        let region = spool.append(b"", Some(&input)).unwrap();
         input.set_len(2).unwrap();
         assert_eq!(read(&region), b"before");
     }

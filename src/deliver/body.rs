@@ -207,7 +207,7 @@ mod tests {
         file.write_all(content).unwrap();
         file.rewind().unwrap();
         let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
-        let region = spool.append(&mut file, |_| {}).unwrap();
+        let region = spool.append(b"", Some(&file)).unwrap();
         let segments = vec![
             Segment::Literal(Bytes::from_static(b"<a>")),
             Segment::Region(region.part(0..100_000)),

@@ -11,6 +11,8 @@ mod walk;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::finding::{Code, Finding};
 use crate::spool::{Region, Spool};
@@ -55,11 +57,12 @@ impl Input {
         Some(uncompressed_name(name))
     }
 
-    /// How many bytes it has, where that can be told before reading it.
+    /// How many bytes of content it has, where that can be told before reading it.
     #[must_use]
-    pub const fn length_hint(&self) -> Option<u64> {
+    pub fn length_hint(&self) -> Option<u64> {
         match self {
             Self::Stdin => None,
+            Self::File { path, .. } if uncompressed_name(path) != path.as_path() => None,
             Self::File { length, .. } => *length,
             Self::Failed { .. } => Some(0),
         }
@@ -83,64 +86,156 @@ pub enum ReadError {
     Spool(io::Error),
 }
 
-/// Copies an input into the spool, decompressed if it is compressed.
-///
-/// `copied` is told of every piece, in bytes of the input as it is. Returns its region, and a
-/// finding if it changed while it was read.
-///
-/// # Errors
-/// See [`ReadError`].
-pub fn read(
-    input: &Input,
-    spool: &mut Spool,
-    mut copied: impl FnMut(u64),
-) -> Result<(Region, Option<Finding>), ReadError> {
-    let (mut file, metadata) = open(input).map_err(ReadError::Input)?;
-    let before = Some(metadata).filter(Metadata::is_file);
-    let mut length = 0;
-    let copied = |count| {
-        length += count;
-        copied(count);
-    };
-    let region = copy(&mut file, before.as_ref(), spool, copied).map_err(at_fault)?;
-    let changed = before.filter(|before| {
-        let after = file.metadata();
-        before.len() != length
-            || after.is_ok_and(|after| {
-                after.len() != before.len() || after.modified().ok() != before.modified().ok()
-            })
-    });
-    let changed = changed.map(|before| {
-        let message = format!(
-            "the file changed while it was read: {} bytes at first, {length} were read",
-            before.len()
-        );
-        Finding::of_file(Code::InputChanged, message)
-    });
-    Ok((region, changed))
+/// What is to be done with an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It is copied into the spool: what is checked is what is sent.
+    Copied,
+    /// It is read where it is, if it can be read so: nothing is to be sent.
+    InPlace,
 }
 
-fn copy(
-    file: &mut File,
-    metadata: Option<&Metadata>,
-    spool: &mut Spool,
-    mut copied: impl FnMut(u64),
-) -> io::Result<Region> {
-    let expected = metadata.map_or(HEAD, |metadata| metadata.len().saturating_add(1)).min(HEAD);
-    let mut head = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-    let read = file.by_ref().take(HEAD).read_to_end(&mut head)?;
-    let rest = (read as u64 == HEAD).then_some(&mut *file);
-    match Compression::of(&head) {
-        None => {
-            copied(read as u64);
-            spool.append_after(&head, rest, copied)
-        }
-        Some(compression) => {
-            let source = head.as_slice().chain(file);
-            let limits = Limits::default();
-            spool.append_from(&mut Decompressed::new(compression, source, limits, copied))
+/// The content of an input that is being read: to be read by another thread at the same time.
+pub struct Content {
+    /// Its first bytes, as far as they are there.
+    head: Vec<u8>,
+    rest: Box<dyn Read + Send>,
+}
+
+impl Content {
+    fn new(head: Vec<u8>, rest: impl Read + Send + 'static) -> Self {
+        Self { head, rest: Box::new(rest) }
+    }
+
+    /// The first bytes: [`HEAD`] of them, if it has so many.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub fn head(&mut self) -> io::Result<&[u8]> {
+        let missing = HEAD.saturating_sub(self.head.len() as u64);
+        (&mut self.rest).take(missing).read_to_end(&mut self.head)?;
+        Ok(&self.head)
+    }
+
+    /// Reads all of it.
+    pub fn reader(&mut self) -> impl Read + '_ {
+        self.head.as_slice().chain(&mut self.rest)
+    }
+}
+
+/// An input that was read.
+#[derive(Debug)]
+pub struct Taken {
+    /// Where its content is.
+    pub region: Region,
+    /// The input's own file, where there is one.
+    original: Option<Original>,
+    /// How many bytes were read of that.
+    length: u64,
+    way: Way,
+}
+
+/// A file, and what it was like before it was read.
+#[derive(Debug)]
+struct Original {
+    file: Arc<File>,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Taken {
+    /// Whose fault an error of reading the content is.
+    #[must_use]
+    pub fn blame(&self, error: io::Error) -> ReadError {
+        match self.way {
+            Way::Copied => ReadError::Spool(error),
+            Way::InPlace => ReadError::Input(unreadable(&error)),
         }
     }
+
+    /// Whether the input changed while it was read: to be asked when all of it was.
+    #[must_use]
+    pub fn change(&self) -> Option<Finding> {
+        let Original { file, length: before, modified } = self.original.as_ref()?;
+        let length = self.length;
+        let is_changed = *before != length
+            || file
+                .metadata()
+                .is_ok_and(|after| after.len() != *before || after.modified().ok() != *modified);
+        is_changed.then(|| {
+            let message = format!(
+                "the file changed while it was read: {before} bytes at first, {length} were read"
+            );
+            Finding::of_file(Code::InputChanged, message)
+        })
+    }
+}
+
+/// Reads an input: into the spool, decompressed if it is compressed, or where it is.
+///
+/// `begin` is given its content as soon as that can be read.
+///
+/// # Errors
+/// See [`ReadError`]. What was read of the content by then means nothing.
+pub fn read(
+    input: &Input,
+    way: Way,
+    spool: &mut Spool,
+    begin: impl FnOnce(Content),
+) -> Result<Taken, ReadError> {
+    let (file, metadata) = open(input).map_err(ReadError::Input)?;
+    take(input, file, &metadata, way, spool, begin).map_err(at_fault)
+}
+
+fn take(
+    input: &Input,
+    file: File,
+    metadata: &Metadata,
+    way: Way,
+    spool: &mut Spool,
+    begin: impl FnOnce(Content),
+) -> io::Result<Taken> {
+    let file = Arc::new(file);
+    let original = metadata.is_file().then(|| Original {
+        file: Arc::clone(&file),
+        length: metadata.len(),
+        modified: metadata.modified().ok(),
+    });
+    let expected =
+        original.as_ref().map_or(HEAD, |before| before.length.saturating_add(1)).min(HEAD);
+    let mut head = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+    let read = (&*file).take(HEAD).read_to_end(&mut head)? as u64;
+    let is_all = read < HEAD;
+    let compression = Compression::of(&head);
+    if let (Way::InPlace, Some(before), Input::File { .. }, None) =
+        (way, &original, input, compression)
+    {
+        let length = if is_all { read } else { before.length.max(read) };
+        let region = Region::of_file(Arc::clone(&file), length);
+        begin(Content::new(head, region.part(read..length).reader()));
+        return Ok(Taken { region, original, length, way });
+    }
+    let mut length = read;
+    let region = match compression {
+        None if is_all => {
+            let region = spool.append(&head, None)?;
+            begin(Content::new(head, io::empty()));
+            region
+        }
+        None => {
+            begin(Content::new(head.clone(), spool.follow().skip(read)));
+            spool.append(&head, Some(&file)).inspect(|region| length = region.length())?
+        }
+        Some(compression) => {
+            begin(Content::new(Vec::new(), spool.follow()));
+            length = 0;
+            let source = head.as_slice().chain(&*file);
+            let limits = Limits::default();
+            let taken = |count| length += count;
+            spool.append_from(&mut Decompressed::new(compression, source, limits, taken))?
+        }
+    };
+    Ok(Taken { region, original, length, way: Way::Copied })
 }
 
 fn open(input: &Input) -> Result<(File, Metadata), Finding> {
@@ -234,31 +329,44 @@ mod tests {
         assert_eq!(Input::Stdin.content_name(), None);
     }
 
-    /// What comes out of a file with this content, and how many bytes of it were told.
-    fn read_file(content: &[u8]) -> (Result<Vec<u8>, Code>, u64) {
+    /// What comes out of a file with this content: as read on the way, and from its region.
+    fn read_file(content: &[u8], way: Way) -> Result<Vec<u8>, Code> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         File::create(&path).unwrap().write_all(content).unwrap();
         let mut spool = Spool::create_in(folder.path()).unwrap();
-        let mut told = 0;
-        let read = match read(&file(path), &mut spool, |count| told += count) {
-            Ok((region, changed)) => {
-                assert_eq!(changed, None);
-                let mut content = Vec::new();
-                region.reader().read_to_end(&mut content).unwrap();
-                Ok(content)
+        std::thread::scope(|scope| {
+            let mut seen = None;
+            let read = read(&file(path), way, &mut spool, |mut begun| {
+                seen = Some(scope.spawn(move || {
+                    let mut seen = Vec::new();
+                    let head = begun.head().unwrap().to_vec();
+                    begun.reader().read_to_end(&mut seen).unwrap();
+                    assert!(seen.starts_with(&head));
+                    seen
+                }));
+            });
+            match read {
+                Ok(taken) => {
+                    let mut content = Vec::new();
+                    taken.region.reader().read_to_end(&mut content).unwrap();
+                    assert_eq!(seen.unwrap().join().unwrap(), content);
+                    assert_eq!(taken.change(), None);
+                    Ok(content)
+                }
+                Err(ReadError::Input(finding)) => Err(finding.code),
+                Err(ReadError::Spool(error)) => panic!("{error}"),
             }
-            Err(ReadError::Input(finding)) => Err(finding.code),
-            Err(ReadError::Spool(error)) => panic!("{error}"),
-        };
-        (read, told)
+        })
     }
 
     #[test]
     fn files_of_any_length_are_read_whole() {
         for length in [0, 1, 65_535, 65_536, 65_537, 200_000] {
             let content: Vec<u8> = (0..length).map(|i: u32| i.to_le_bytes()[0] | 1).collect();
-            assert_eq!(read_file(&content), (Ok(content), u64::from(length)));
+            for way in [Way::Copied, Way::InPlace] {
+                assert_eq!(read_file(&content, way).as_ref(), Ok(&content), "{length} {way:?}");
+            }
         }
     }
 
@@ -268,10 +376,9 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
         gzip.write_all(&content).unwrap();
         let mut compressed = gzip.finish().unwrap();
-        let length = compressed.len() as u64;
-        assert!(length > HEAD);
-        assert_eq!(read_file(&compressed), (Ok(content), length));
+        assert!(compressed.len() as u64 > HEAD);
+        assert_eq!(read_file(&compressed, Way::InPlace), Ok(content));
         compressed.truncate(100_000);
-        assert_eq!(read_file(&compressed).0, Err(Code::InputCorrupt));
+        assert_eq!(read_file(&compressed, Way::Copied), Err(Code::InputCorrupt));
     }
 }

@@ -50,9 +50,29 @@ pub struct Spans {
     pub faults: Vec<Fault>,
     /// How many more there are of each: a tag may have millions.
     pub unlisted: HashMap<Code, u64>,
+    /// A bit for each length and first letter that a name has, and whether two names share one:
+    /// those of most tags do not, and need no comparison.
+    signatures: u64,
+    may_repeat: bool,
 }
 
 impl Spans {
+    fn clear(&mut self) {
+        self.list.clear();
+        self.faults.clear();
+        self.unlisted.clear();
+        self.signatures = 0;
+        self.may_repeat = false;
+    }
+
+    fn add(&mut self, attribute: Attribute, first_letter: u8) {
+        let signature = usize::from(first_letter) * 5 + attribute.name.len();
+        let bit = 1 << (signature % 64);
+        self.may_repeat |= self.signatures & bit != 0;
+        self.signatures |= bit;
+        self.list.push(attribute);
+    }
+
     fn fault(&mut self, fault: Fault) {
         let listed = self.faults.iter().filter(|listed| listed.code == fault.code).count();
         if listed as u64 >= LISTED_PER_CODE {
@@ -87,9 +107,7 @@ pub const fn is_space(byte: u8) -> bool {
 /// # Errors
 /// A fault after which the rest of the tag cannot be understood. Others are left in `spans`.
 pub fn check_start_tag(bytes: &[u8], spans: &mut Spans) -> Result<Option<CheckedTag>, Fault> {
-    spans.list.clear();
-    spans.faults.clear();
-    spans.unlisted.clear();
+    spans.clear();
     let name_length = name_length(bytes);
     if name_length == 0 && !bytes.is_empty() {
         return Err(bad_name(Code::XmlMalformedTag, bytes, 0, "a tag's name"));
@@ -144,7 +162,12 @@ fn attribute(bytes: &[u8], start: usize, spans: &mut Spans) -> Result<Option<usi
         None => return Ok(None),
         Some(byte) => {
             if at == name.end && !matches!(byte, b'/' | b'>') {
-                return Err(bad_name(Code::XmlMalformedAttribute, bytes, at, "an attribute's name"));
+                return Err(bad_name(
+                    Code::XmlMalformedAttribute,
+                    bytes,
+                    at,
+                    "an attribute's name",
+                ));
             }
             return Err(malformed(at, "an attribute without a value"));
         }
@@ -161,7 +184,8 @@ fn attribute(bytes: &[u8], start: usize, spans: &mut Spans) -> Result<Option<usi
         let message = format!("more than {MAX_ATTRIBUTES} attributes in one tag");
         return Err(Fault::new(Code::XmlTagTooLarge, start, message));
     }
-    spans.list.push(Attribute { name, value: value_start..value_end });
+    let first_letter = bytes.get(start).copied().unwrap_or(0);
+    spans.add(Attribute { name, value: value_start..value_end }, first_letter);
     Ok(Some(value_end + 1))
 }
 
@@ -195,16 +219,7 @@ fn value_end(bytes: &[u8], start: usize, quote: u8, spans: &mut Spans) -> Option
 /// No attribute twice (well-formedness constraint "Unique Att Spec").
 fn check_unique(tag: &[u8], spans: &mut Spans) {
     let name = |attribute: &Attribute| tag.get(attribute.name.clone()).unwrap_or_default();
-    // Names that differ in length or first letter need no comparison: those of most tags do.
-    let mut seen = 0_u64;
-    let may_be_twice = spans.list.iter().any(|attribute| {
-        let name = name(attribute);
-        let bit = 1 << ((usize::from(name.first().copied().unwrap_or(0)) * 5 + name.len()) % 64);
-        let is_taken = seen & bit != 0;
-        seen |= bit;
-        is_taken
-    });
-    if !may_be_twice {
+    if !spans.may_repeat {
         return;
     }
     let mut twice = None;

@@ -12,8 +12,11 @@ use simdutf8::basic::from_utf8;
 
 use crate::finding::Place;
 
-/// The size of the window to begin with; measured best between 64 and 128 KiB.
+/// The usual size of the window; measured best between 64 and 128 KiB.
 pub const WINDOW_SIZE: usize = 128 * 1024;
+
+/// The size to begin with: most files are no longer, and room has to be cleared.
+const FIRST_SIZE: usize = 16 * 1024;
 
 /// The window doubles up to this much at a time.
 const LARGEST_GROWTH: usize = 2 * 1024 * 1024;
@@ -98,6 +101,8 @@ pub struct Window<R> {
     source: R,
     charset: Charset,
     buffer: Vec<u8>,
+    /// The size that the buffer has once something was taken.
+    usual: usize,
     /// The unread bytes are `start..shown`; `shown..end` is a part of a character.
     start: usize,
     shown: usize,
@@ -114,15 +119,21 @@ pub struct Window<R> {
 impl<R: Read> Window<R> {
     /// A window over `source`, which must be at its start.
     pub fn new(source: R, charset: Charset) -> Self {
-        Self::with_size(source, charset, WINDOW_SIZE)
+        Self::with_sizes(source, charset, FIRST_SIZE, WINDOW_SIZE)
     }
 
-    /// The same with another size to begin with, for tests.
+    /// The same with another size, for tests.
+    #[cfg(test)]
     pub fn with_size(source: R, charset: Charset, size: usize) -> Self {
+        Self::with_sizes(source, charset, size, size)
+    }
+
+    fn with_sizes(source: R, charset: Charset, first: usize, usual: usize) -> Self {
         Self {
             source,
             charset,
-            buffer: vec![0; size.max(8)],
+            buffer: vec![0; first],
+            usual,
             start: 0,
             shown: 0,
             end: 0,
@@ -265,6 +276,9 @@ impl<R: Read> Window<R> {
         self.shown -= self.start;
         self.end -= self.start;
         self.start = 0;
+        if self.buffer.len() < self.usual {
+            self.buffer.resize(self.usual, 0);
+        }
     }
 
     /// Checks what was read since the last time, and shows all whole characters of it.

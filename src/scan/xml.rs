@@ -188,18 +188,14 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
                 self.broken(Code::XmlContentAfterRoot, offset, || "a second root element".into())
             );
         }
-        let checked = match self.checked_tag(offset)? {
-            Some(checked) => checked,
-            None => {
-                // It goes on behind what is there, or quotes hide its end.
-                let mut parser = ElementParser::default();
-                self.markup_end(1, |bytes| parser.feed(bytes))?;
-                match self.checked_tag(offset)? {
-                    Some(checked) => checked,
-                    None => return Err(self.unfinished(offset, "a tag")),
-                }
-            }
-        };
+        let mut checked = self.checked_tag(offset)?;
+        if checked.is_none() {
+            // It goes on behind what is there.
+            let mut parser = ElementParser::default();
+            self.markup_end(1, |bytes| parser.feed(bytes))?;
+            checked = self.checked_tag(offset)?;
+        }
+        let Some(checked) = checked else { return Err(self.unfinished(offset, "a tag")) };
         if checked.length > MAX_TAG {
             return Err(self.tag_too_large());
         }
@@ -272,7 +268,8 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
     fn end_tag(&mut self) -> Step {
         let offset = self.window.offset();
         if let Some((open, _)) = self.open.innermost()
-            && let Some(behind) = self.window.bytes().get(2..).and_then(|end| end.strip_prefix(open))
+            && let Some(behind) =
+                self.window.bytes().get(2..).and_then(|end| end.strip_prefix(open))
             && behind.starts_with(b">")
         {
             let length = open.len() + 3;

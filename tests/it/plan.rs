@@ -35,7 +35,7 @@ fn scanned(documents: &[(Format, Vec<u8>)], limits: Limits) -> Vec<Scanned> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
-        let region = spool.append(&mut file, |_| {}).unwrap();
+        let region = spool.append(b"", Some(&file)).unwrap();
         let scan = scan::scan(*format, region.reader(), limits).unwrap();
         Scanned { format: *format, region, scan }
     });
