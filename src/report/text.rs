@@ -70,6 +70,11 @@ impl<W: Write> Writer<'_, W> {
                 results(&totals)
             )?;
         }
+        let mut listed = report.files.iter().flat_map(|file| file.findings.listed());
+        if let Some(Finding { code, .. }) = listed.next() {
+            let dim = self.palette.dim;
+            writeln!(self.out, "{dim}more about a finding: bktec-upload --explain {code}{dim:#}")?;
+        }
         let (shown, more) = report.uploads.split_at(report.uploads.len().min(LISTED_FILES));
         for upload in shown {
             self.upload(upload, report)?;

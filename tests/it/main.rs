@@ -21,6 +21,7 @@ mod corpus;
 mod delivery;
 mod exit_codes;
 mod faults;
+mod findings;
 mod fixtures;
 mod inputs;
 mod multipart;
