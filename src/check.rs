@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::config::{Config, Mode};
+use crate::excerpt;
 use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN};
 use crate::format::{Format, HEAD};
 use crate::input::{self, Input, ReadError};
@@ -43,8 +44,14 @@ pub fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, S
             // Nothing is planned.
             file.scan.pieces = Pieces::default();
         }
-        file.scan.findings.keep_listed(LISTED_PER_RUN - listed);
-        listed += file.scan.findings.listed().len();
+        let findings = &mut file.scan.findings;
+        findings.keep_listed(LISTED_PER_RUN - listed);
+        listed += findings.listed().len();
+        if let Some(region) = &file.region {
+            // The places are those of the scan still.
+            excerpt::take_all(findings, region)
+                .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+        }
     }
     observer.event(&Event::End);
     Ok(files)

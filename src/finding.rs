@@ -266,6 +266,18 @@ pub struct Place {
     pub path: String,
 }
 
+/// A part of the line that a finding is in, ready to be shown.
+///
+/// A tab is a space in it; characters that are not seen or would be obeyed are made visible, such
+/// as `␛`; a byte that is not UTF-8 is written `\xE9`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Excerpt {
+    /// The text, with an ellipsis at each end where the line goes on.
+    pub text: String,
+    /// Where the finding is in the text: in characters, from 1.
+    pub column: usize,
+}
+
 /// One thing that is wrong with an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -275,13 +287,15 @@ pub struct Finding {
     pub message: String,
     /// Where; `None` when it is about the file as a whole.
     pub place: Option<Place>,
+    /// What stands there, once it was read.
+    pub excerpt: Option<Excerpt>,
 }
 
 impl Finding {
     /// A finding about a file as a whole.
     #[must_use]
     pub fn of_file(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), place: None }
+        Self { code, message: message.into(), place: None, excerpt: None }
     }
 }
 
@@ -301,7 +315,7 @@ impl Findings {
         *count += 1;
         if *count <= LISTED_PER_CODE {
             let (message, place) = finding();
-            self.listed.push(Finding { code, message, place });
+            self.listed.push(Finding { code, message, place, excerpt: None });
         }
     }
 
@@ -338,6 +352,11 @@ impl Findings {
     #[must_use]
     pub fn listed(&self) -> &[Finding] {
         &self.listed
+    }
+
+    /// The same, to add to them what is found out later.
+    pub fn listed_mut(&mut self) -> &mut [Finding] {
+        &mut self.listed
     }
 
     /// How many there are of each code, listed or not.

@@ -10,6 +10,7 @@ mod check;
 pub mod cli;
 pub mod config;
 pub mod deliver;
+mod excerpt;
 pub mod explain;
 pub mod finding;
 pub mod format;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{FileReport, Report, RunMode, RunReport, Totals, UploadEnd, UploadReport};
 use crate::deliver::answer::Answer;
 use crate::deliver::{Attempt, Outcome};
-use crate::finding::{Code, Finding, Severity};
+use crate::finding::{Code, Excerpt, Finding, Severity};
 use crate::format::Format;
 use crate::scan::Counts;
 
@@ -68,6 +68,7 @@ struct FileFinding<'a> {
     line: Option<u64>,
     column: Option<u64>,
     path: Option<&'a str>,
+    excerpt: Option<&'a Excerpt>,
 }
 
 #[derive(Serialize)]
@@ -144,6 +145,7 @@ impl<'a> FileFinding<'a> {
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
             path: place.map(|place| place.path.as_str()),
+            excerpt: finding.excerpt.as_ref(),
         }
     }
 }

@@ -8,7 +8,7 @@ use indicatif::{HumanBytes, HumanCount};
 
 use super::{FileReport, Report, RunMode, Totals, UploadReport};
 use crate::deliver::Outcome;
-use crate::finding::{Finding, LISTED_PER_CODE, Severity};
+use crate::finding::{Excerpt, Finding, LISTED_PER_CODE, Place, Severity};
 
 /// How many valid files are listed one by one; of more, only the sum is shown.
 const LISTED_FILES: usize = 20;
@@ -172,6 +172,7 @@ impl<W: Write> Writer<'_, W> {
             finding.code
         )?;
         if let Some(place) = &finding.place {
+            self.excerpt(finding, place, style)?;
             let path = if place.path.is_empty() {
                 String::new()
             } else {
@@ -183,6 +184,16 @@ impl<W: Write> Writer<'_, W> {
             writeln!(self.out, "      help: {}", finding.code.advice())?;
         }
         Ok(())
+    }
+
+    /// The line that a finding is in, and a caret below its place.
+    fn excerpt(&mut self, finding: &Finding, place: &Place, caret: Style) -> io::Result<()> {
+        let Some(Excerpt { text, column }) = &finding.excerpt else { return Ok(()) };
+        let dim = self.palette.dim;
+        let line = place.line.to_string();
+        let margin = line.len();
+        writeln!(self.out, "      {dim}{line} |{dim:#} {text}")?;
+        writeln!(self.out, "      {dim}{:margin$} |{dim:#} {caret}{:>column$}{caret:#}", "", "^")
     }
 
     /// An upload that is worth a word of its own.
