@@ -45,6 +45,7 @@ pub fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, S
             file.scan.pieces = Pieces::default();
         }
         let findings = &mut file.scan.findings;
+        findings.unlist(|code| config.checks.levels.is_allowed(code));
         findings.keep_listed(LISTED_PER_RUN - listed);
         listed += findings.listed().len();
         if let Some(region) = &file.region {

@@ -90,6 +90,14 @@ pub struct Cli {
     #[arg(long, help_heading = CHECKS)]
     pub strict: bool,
 
+    /// Reject files for these warnings too; may be repeated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', hide_possible_values = true, help_heading = CHECKS)]
+    pub deny: Vec<Code>,
+
+    /// Pass over these warnings, also with --strict: they are counted and not listed; may be repeated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', hide_possible_values = true, help_heading = CHECKS)]
+    pub allow: Vec<Code>,
+
     /// Say what a finding means and how to fix it, and do nothing else
     #[arg(long, value_name = "CODE", hide_possible_values = true, help_heading = CHECKS,
           conflicts_with_all = ["inputs", "files_from"])]

@@ -324,6 +324,11 @@ impl Findings {
         self.listed.truncate(most);
     }
 
+    /// Takes these codes off the list; they stay counted.
+    pub fn unlist(&mut self, is_unlisted: impl Fn(Code) -> bool) {
+        self.listed.retain(|finding| !is_unlisted(finding.code));
+    }
+
     /// Counts findings that are not listed.
     pub fn add_unlisted(&mut self, code: Code, count: u64) {
         *self.counts.entry(code).or_default() += count;
@@ -363,6 +368,19 @@ impl Findings {
     #[must_use]
     pub const fn counts(&self) -> &BTreeMap<Code, u64> {
         &self.counts
+    }
+
+    /// How many there are of each code that are counted and not listed.
+    #[must_use]
+    pub fn unlisted(&self) -> BTreeMap<Code, u64> {
+        let mut counts = self.counts.clone();
+        for finding in &self.listed {
+            if let Some(count) = counts.get_mut(&finding.code) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        counts.retain(|_, count| *count > 0);
+        counts
     }
 
     /// How many there are of one severity.

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod finding;
 pub mod format;
 pub mod input;
+pub mod levels;
 pub mod plan;
 pub mod progress;
 pub mod report;

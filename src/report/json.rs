@@ -12,6 +12,7 @@ use crate::deliver::answer::Answer;
 use crate::deliver::{Attempt, Outcome};
 use crate::finding::{Code, Excerpt, Finding, Severity};
 use crate::format::Format;
+use crate::levels::Levels;
 use crate::scan::Counts;
 
 /// The version of the document's schema.
@@ -112,7 +113,7 @@ impl<'a> Document<'a> {
             exit_code: report.exit_code(),
             error: report.failure.as_deref(),
             totals: report.totals(),
-            files: report.files.iter().map(File::of).collect(),
+            files: report.files.iter().map(|file| File::of(file, &report.checks.levels)).collect(),
             uploads: report.uploads.iter().map(|upload| Upload::of(upload, report)).collect(),
             run: report.run.as_ref(),
         }
@@ -120,7 +121,8 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> File<'a> {
-    fn of(file: &'a FileReport) -> Self {
+    fn of(file: &'a FileReport, levels: &Levels) -> Self {
+        let findings = file.findings.listed().iter();
         Self {
             path: &file.path,
             format: file.format,
@@ -128,17 +130,17 @@ impl<'a> File<'a> {
             counts: file.counts,
             valid: file.is_valid,
             finding_counts: file.findings.counts(),
-            findings: file.findings.listed().iter().map(FileFinding::of).collect(),
+            findings: findings.map(|finding| FileFinding::of(finding, levels)).collect(),
         }
     }
 }
 
 impl<'a> FileFinding<'a> {
-    fn of(finding: &'a Finding) -> Self {
+    fn of(finding: &'a Finding, levels: &Levels) -> Self {
         let place = finding.place.as_ref();
         Self {
             code: finding.code,
-            severity: finding.code.severity(),
+            severity: levels.severity(finding.code),
             message: &finding.message,
             advice: finding.code.advice(),
             offset: place.map(|place| place.offset),

@@ -1,8 +1,8 @@
-//! What users see of findings: explanations and excerpts.
+//! What users see of findings and decide about them: explanations, excerpts, levels.
 
 use bktec_upload::finding::Code;
 
-use crate::harness::{Ran, folder, tool};
+use crate::harness::{Ran, fixture, folder, junit, receiver, tool, upload};
 
 /// Checks a file of this content.
 async fn check(content: &[u8], arguments: &[&str]) -> Ran {
@@ -10,6 +10,10 @@ async fn check(content: &[u8], arguments: &[&str]) -> Ran {
     let tool = tool(["a.xml", "--validate-only"]).args(arguments).within(files.path());
     tool.run().await
 }
+
+/// One result without a classname, and one with an odd time.
+const WARNED: &[u8] = b"<testsuite>\n<testcase name=\"a\"/>\n\
+    <testcase name=\"b\" classname=\"c\" time=\"1,2\"/>\n</testsuite>";
 
 #[tokio::test]
 async fn explain_prints_the_section_of_a_code_and_needs_nothing() {
@@ -29,6 +33,10 @@ async fn explain_prints_the_section_of_a_code_and_needs_nothing() {
 async fn unknown_codes_are_mistakes_that_name_the_nearest() {
     let ran = tool(["--explain", "xml-trunkated"]).run().await.expect(2);
     ran.tells("a similar value exists: 'xml-truncated'");
+    for flag in ["--deny", "--allow"] {
+        let ran = tool(["a.xml", flag, "junit-odd-times"]).run().await.expect(2);
+        ran.tells("a similar value exists: 'junit-odd-time'");
+    }
     tool(["a.xml", "--explain", "xml-truncated"])
         .run()
         .await
@@ -70,4 +78,55 @@ async fn excerpts_of_long_lines_and_of_bytes_that_are_no_text() {
     let (text, at) = excerpt("junit-missing-name");
     assert!(text.starts_with('…'), "{text}");
     assert_eq!(at, "<testcase classname=\"x\" name=\"\"/></tests…");
+}
+
+#[tokio::test]
+async fn what_is_denied_rejects_and_is_shown_as_an_error() {
+    check(WARNED, &[]).await.expect(0).says("2:1: warning: a testcase without a classname");
+    let ran = check(WARNED, &["--deny", "junit-missing-classname"]).await.expect(10);
+    ran.says("rejected a.xml").says("2:1: error: a testcase without").says("3:1: warning: time=");
+    let ran = check(WARNED, &["--deny=junit-odd-time", "--report=json"]).await.expect(10);
+    let report = ran.report();
+    let severities = report["files"][0]["findings"].as_array().unwrap().iter();
+    let severities: Vec<_> = severities.map(|finding| finding["severity"].clone()).collect();
+    assert_eq!(severities, ["warning", "error"]);
+    // What is not found rejects nothing.
+    check(WARNED, &["--deny=xml-doctype,junit-missing-name"]).await.expect(0);
+}
+
+#[tokio::test]
+async fn what_is_allowed_is_counted_and_not_heard_of() {
+    let codes = "--allow=junit-missing-classname,junit-odd-time";
+    let ran = check(WARNED, &["--strict", codes]).await.expect(0);
+    assert_eq!(ran.stdout, "valid a.xml (junit, 91 B) 2 results\n");
+    let ran = check(WARNED, &["--strict", "--allow=junit-odd-time"]).await.expect(10);
+    assert!(!ran.stdout.contains("junit-odd-time"), "{}", ran.stdout);
+    let ran = ran.says("2:1: error: a testcase without a classname");
+    ran.says("more about a finding: bktec-upload --explain junit-missing-classname");
+    let report = check(WARNED, &[codes, "--report=json"]).await.expect(0).report();
+    assert_eq!(report["files"][0]["finding_counts"]["junit-odd-time"], 1);
+    assert_eq!(report["files"][0]["findings"].as_array().unwrap().len(), 0);
+
+    // Also where there are more than are listed.
+    let many = junit(1000).replace(" classname=\"c\"", "");
+    let ran = check(many.as_bytes(), &["--allow=junit-missing-classname"]).await.expect(0);
+    assert!(!ran.stdout.contains("more"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn errors_cannot_be_allowed_and_levels_must_not_contradict() {
+    let ran = check(WARNED, &["--allow=junit-odd-time,xml-truncated"]).await.expect(2);
+    ran.tells("--allow xml-truncated: that is an error").tells("would lose its results");
+    let flags = ["--allow=junit-odd-time", "--deny=junit-odd-time", "--report=json"];
+    let ran = check(WARNED, &flags).await.expect(2).tells("contradict each other");
+    assert_eq!(ran.report()["exit_code"], 2);
+}
+
+#[tokio::test]
+async fn nothing_denied_is_sent() {
+    let receiver = receiver(crate::harness::Options::default()).await;
+    let path = fixture("junit/surefire.xml");
+    upload(&receiver, [&path]).arg("--deny=junit-odd-time").run().await.expect(10);
+    assert!(receiver.received().is_empty());
+    upload(&receiver, [&path]).args(["--strict", "--allow=junit-odd-time"]).run().await.expect(0);
 }
