@@ -242,6 +242,10 @@ pub enum ReportKind {
     Text,
     /// One JSON document for programs
     Json,
+    /// Workflow commands, which GitHub Actions shows as annotations
+    Github,
+    /// One SARIF 2.1.0 document, for code scanning
+    Sarif,
 }
 
 impl ValueEnum for Code {

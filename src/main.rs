@@ -10,7 +10,7 @@ use bktec_upload::cli::{Cli, ReportKind};
 use bktec_upload::config::Config;
 use bktec_upload::explain;
 use bktec_upload::report::text::{self, Palette};
-use bktec_upload::report::{Report, json};
+use bktec_upload::report::{Report, github, json, sarif};
 use bktec_upload::run::run;
 use clap::Parser;
 use display::Display;
@@ -125,6 +125,8 @@ fn render(report: &Report, kind: ReportKind, palette: Palette) -> io::Result<()>
     match kind {
         ReportKind::Text => text::write(report, palette, &mut out)?,
         ReportKind::Json => json::write(report, &mut out)?,
+        ReportKind::Github => github::write(report, &mut out)?,
+        ReportKind::Sarif => sarif::write(report, &mut out)?,
     }
     out.flush()
 }

@@ -1,7 +1,10 @@
 //! The report: what was found, planned, sent and accepted. The exit code follows from it, and from
 //! nothing else.
 
+pub mod github;
 pub mod json;
+mod notices;
+pub mod sarif;
 pub mod text;
 
 use std::collections::BTreeMap;

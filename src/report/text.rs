@@ -46,6 +46,19 @@ pub fn write(report: &Report, palette: Palette, out: &mut impl Write) -> io::Res
     Writer { palette, levels: &report.checks.levels, out }.report(report)
 }
 
+/// Writes what the report ends with: the sums, and what became of the uploads.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_summary(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let mut writer = Writer { palette: Palette::default(), levels: &report.checks.levels, out };
+    let totals = report.totals();
+    if !report.files.is_empty() {
+        writer.files(report, &totals)?;
+    }
+    writer.summary(report, &totals)
+}
+
 struct Writer<'a, W> {
     palette: Palette,
     levels: &'a Levels,
@@ -248,7 +261,7 @@ impl<W: Write> Writer<'_, W> {
 }
 
 /// Which upload it is, and what it holds: `upload 2 of 3 (a.xml lines 5-9)`.
-fn upload_name(report: &UploadReport, run: &Report) -> String {
+pub(super) fn upload_name(report: &UploadReport, run: &Report) -> String {
     let upload = &report.upload;
     let shown = upload.sources.iter().take(3).map(|source| {
         let file = run.files.get(source.file).map_or("", |file| file.path.as_str());

@@ -103,6 +103,10 @@ async fn what_is_allowed_is_counted_and_not_heard_of() {
     assert!(!ran.stdout.contains("junit-odd-time"), "{}", ran.stdout);
     let ran = ran.says("2:1: error: a testcase without a classname");
     ran.says("more about a finding: bktec-upload --explain junit-missing-classname");
+    for kind in ["github", "sarif"] {
+        let ran = check(WARNED, &[codes, "--report", kind]).await.expect(0);
+        assert!(!ran.stdout.contains("junit-"), "{}", ran.stdout);
+    }
     let report = check(WARNED, &[codes, "--report=json"]).await.expect(0).report();
     assert_eq!(report["files"][0]["finding_counts"]["junit-odd-time"], 1);
     assert_eq!(report["files"][0]["findings"].as_array().unwrap().len(), 0);

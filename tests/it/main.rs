@@ -27,6 +27,7 @@ mod inputs;
 mod multipart;
 mod output;
 mod plan;
+mod reports;
 mod run_env;
 mod servers;
 mod splitting;
