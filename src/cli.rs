@@ -90,11 +90,12 @@ pub struct Cli {
     #[arg(long, help_heading = CHECKS)]
     pub strict: bool,
 
-    /// Reject files for these warnings too; may be repeated
+    /// Reject files for these warnings too; may be repeated, or with commas
     #[arg(long, value_name = "CODE", value_delimiter = ',', hide_possible_values = true, help_heading = CHECKS)]
     pub deny: Vec<Code>,
 
-    /// Pass over these warnings, also with --strict: they are counted and not listed; may be repeated
+    /// Pass over these warnings, also with --strict: they are counted and not listed; may be
+    /// repeated, or with commas
     #[arg(long, value_name = "CODE", value_delimiter = ',', hide_possible_values = true, help_heading = CHECKS)]
     pub allow: Vec<Code>,
 
