@@ -16,7 +16,7 @@ pub const LISTED_PER_CODE: u64 = 20;
 /// How many findings are listed in a run: thousands of bad files must not grow it without end.
 pub const LISTED_PER_RUN: usize = 10_000;
 
-/// What a finding means for the file it is about.
+/// What a finding means for the file it is about; the graver one is the lesser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {

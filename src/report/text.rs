@@ -79,8 +79,9 @@ impl<W: Write> Writer<'_, W> {
         if report.files.len() > 1 {
             self.files(report, &totals)?;
         }
-        let mut listed = report.files.iter().flat_map(|file| file.findings.listed());
-        if let Some(Finding { code, .. }) = listed.next() {
+        let listed = report.files.iter().flat_map(|file| file.findings.listed());
+        let gravest = listed.min_by_key(|finding| self.levels.severity(finding.code));
+        if let Some(Finding { code, .. }) = gravest {
             let dim = self.palette.dim;
             writeln!(self.out, "{dim}more about a finding: bktec-upload --explain {code}{dim:#}")?;
         }
