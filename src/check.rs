@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::config::{Config, Mode};
+use crate::excerpt;
 use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN};
 use crate::format::Format;
 use crate::input::{self, Content, Input, ReadError, Taken, Way};
@@ -64,7 +65,8 @@ pub fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, S
                 Step::End(input, taken) => {
                     let mut file = checked(input, taken, scanned.take(), config)
                         .map_err(|error| spool_failure(&config.temp_folder, &error))?;
-                    file.scan.findings.keep_listed(LISTED_PER_RUN - listed);
+                    finish(&mut file, LISTED_PER_RUN - listed, config)
+                        .map_err(|error| spool_failure(&config.temp_folder, &error))?;
                     listed += file.scan.findings.listed().len();
                     if let Some(format) = file.format {
                         let name = file.input.name();
@@ -176,13 +178,25 @@ fn checked(
             findings.push(Finding::of_file(Code::InputUnknownFormat, message));
         }
     }
+    file.region = Some(taken.region);
+    Ok(file)
+}
+
+/// Makes ready for the report what was found in a file, listing so many findings at most.
+fn finish(file: &mut Checked, most: usize, config: &Config) -> io::Result<()> {
+    let findings = &mut file.scan.findings;
+    findings.unlist(|code| config.checks.levels.is_allowed(code));
+    findings.keep_listed(most);
+    if let Some(region) = &file.region {
+        // The places are those of the scan still.
+        excerpt::take_all(findings, region)?;
+    }
     if matches!(config.mode, Mode::Validate) {
         // Nothing is planned, and thousands of files must not stay open.
         file.scan.pieces = Pieces::default();
-    } else {
-        file.region = Some(taken.region);
+        file.region = None;
     }
-    Ok(file)
+    Ok(())
 }
 
 /// What is said of parts of a file that cannot be cut to the limits.

@@ -7,9 +7,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Parser, ValueEnum};
 
+use crate::finding::Code;
 use crate::format::Format;
 use crate::plan::MAX_RESULTS;
 
@@ -56,7 +58,7 @@ Exit codes:
 #[command(name = "bktec-upload", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
     /// Result files, folders with result files, globs in quotes, or - for standard input
-    #[arg(value_name = "INPUT", required_unless_present = "files_from", help_heading = INPUT)]
+    #[arg(value_name = "INPUT", required_unless_present_any = ["files_from", "explain"], help_heading = INPUT)]
     pub inputs: Vec<OsString>,
 
     /// File that lists inputs, one in a line or between NUL bytes; - for standard input
@@ -87,6 +89,20 @@ pub struct Cli {
     /// Reject files for warnings too
     #[arg(long, help_heading = CHECKS)]
     pub strict: bool,
+
+    /// Reject files for these warnings too; may be repeated, or with commas
+    #[arg(long, value_name = "CODE", value_delimiter = ',', hide_possible_values = true, help_heading = CHECKS)]
+    pub deny: Vec<Code>,
+
+    /// Pass over these warnings, also with --strict: they are counted and not listed; may be
+    /// repeated, or with commas
+    #[arg(long, value_name = "CODE", value_delimiter = ',', hide_possible_values = true, help_heading = CHECKS)]
+    pub allow: Vec<Code>,
+
+    /// Say what a finding means and how to fix it, and do nothing else
+    #[arg(long, value_name = "CODE", hide_possible_values = true, help_heading = CHECKS,
+          conflicts_with_all = ["inputs", "files_from"])]
+    pub explain: Option<Code>,
 
     /// Send the valid files though others are rejected; the exit code says so all the same
     #[arg(long, help_heading = CHECKS, conflicts_with = "validate_only")]
@@ -227,6 +243,20 @@ pub enum ReportKind {
     Text,
     /// One JSON document for programs
     Json,
+    /// Workflow commands, which GitHub Actions shows as annotations
+    Github,
+    /// One SARIF 2.1.0 document, for code scanning
+    Sarif,
+}
+
+impl ValueEnum for Code {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
 }
 
 /// Whether to do something that depends on the terminal.

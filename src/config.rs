@@ -12,6 +12,7 @@ use reqwest::Url;
 use crate::cli::{Cli, ProgressKind, ReportKind, When};
 use crate::format::Format;
 use crate::input::{self, Links, Missing, Selection};
+use crate::levels::{InvalidLevel, Levels};
 use crate::plan::Packing;
 use crate::run_env::{Environment, Overrides, RunEnv};
 use crate::scan::cut::Limits;
@@ -46,10 +47,10 @@ pub struct Config {
 }
 
 /// What rejects a file, and what a rejected file means for the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checks {
-    /// Warnings reject too.
-    pub strict: bool,
+    /// Which findings reject, and which are passed over.
+    pub levels: Levels,
     /// The valid files are sent though others are rejected.
     pub skip_invalid: bool,
     /// Results that the service skips have an exit code of their own.
@@ -132,6 +133,8 @@ pub enum ConfigError {
     #[error("--exclude {glob:?} is no glob: {reason}")]
     Exclude { glob: String, reason: String },
     #[error("{0}")]
+    Level(#[from] InvalidLevel),
+    #[error("{0}")]
     Tag(#[from] InvalidTag),
     #[error("{variable}: {error}")]
     TagVariable { variable: &'static str, error: InvalidTag },
@@ -175,7 +178,7 @@ impl Config {
             ci: env("CI").is_some_and(|value| value != "false"),
         };
         let checks = Checks {
-            strict: cli.strict,
+            levels: Levels::new(cli.strict, &cli.deny, &cli.allow)?,
             skip_invalid: cli.skip_invalid,
             fail_on_skipped: cli.fail_on_skipped,
             missing: missing(&cli),

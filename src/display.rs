@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bktec_upload::cli::{ProgressKind, When};
 use bktec_upload::config::{Config, Output, Talk};
 use bktec_upload::progress::{Event, Observer, Phase};
-use bktec_upload::report::text::printable;
+use bktec_upload::report::text::{Palette, printable};
 use indicatif::{
     HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
 };
@@ -28,13 +28,14 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Whether to colour what goes to a stream.
-pub fn is_coloured(output: Output, is_terminal: bool) -> bool {
-    match output.color {
+/// The styles of what goes to standard output.
+pub fn palette(output: Output) -> Palette {
+    let is_coloured = match output.color {
         When::Always => true,
         When::Never => false,
-        When::Auto => is_terminal && !output.no_color,
-    }
+        When::Auto => io::stdout().is_terminal() && !output.no_color,
+    };
+    if is_coloured { Palette::coloured() } else { Palette::default() }
 }
 
 /// How progress is shown, from the terminal, the CI and the flag.

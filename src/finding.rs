@@ -16,7 +16,7 @@ pub const LISTED_PER_CODE: u64 = 20;
 /// How many findings are listed in a run: thousands of bad files must not grow it without end.
 pub const LISTED_PER_RUN: usize = 10_000;
 
-/// What a finding means for the file it is about.
+/// What a finding means for the file it is about; the graver one is the lesser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -266,6 +266,18 @@ pub struct Place {
     pub path: String,
 }
 
+/// A part of the line that a finding is in, ready to be shown.
+///
+/// A tab is a space in it; characters that are not seen or would be obeyed are made visible, such
+/// as `␛`; a byte that is not UTF-8 is written `\xE9`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Excerpt {
+    /// The text, with an ellipsis at each end where the line goes on.
+    pub text: String,
+    /// Where the finding is in the text: in characters, from 1.
+    pub column: usize,
+}
+
 /// One thing that is wrong with an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -275,13 +287,15 @@ pub struct Finding {
     pub message: String,
     /// Where; `None` when it is about the file as a whole.
     pub place: Option<Place>,
+    /// What stands there, once it was read.
+    pub excerpt: Option<Excerpt>,
 }
 
 impl Finding {
     /// A finding about a file as a whole.
     #[must_use]
     pub fn of_file(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), place: None }
+        Self { code, message: message.into(), place: None, excerpt: None }
     }
 }
 
@@ -301,13 +315,18 @@ impl Findings {
         *count += 1;
         if *count <= LISTED_PER_CODE {
             let (message, place) = finding();
-            self.listed.push(Finding { code, message, place });
+            self.listed.push(Finding { code, message, place, excerpt: None });
         }
     }
 
     /// Keeps at most so many of those that are listed; the others stay counted.
     pub fn keep_listed(&mut self, most: usize) {
         self.listed.truncate(most);
+    }
+
+    /// Takes these codes off the list; they stay counted.
+    pub fn unlist(&mut self, is_unlisted: impl Fn(Code) -> bool) {
+        self.listed.retain(|finding| !is_unlisted(finding.code));
     }
 
     /// Counts findings that are not listed.
@@ -340,10 +359,28 @@ impl Findings {
         &self.listed
     }
 
+    /// The same, to add to them what is found out later.
+    pub fn listed_mut(&mut self) -> &mut [Finding] {
+        &mut self.listed
+    }
+
     /// How many there are of each code, listed or not.
     #[must_use]
     pub const fn counts(&self) -> &BTreeMap<Code, u64> {
         &self.counts
+    }
+
+    /// How many there are of each code that are counted and not listed.
+    #[must_use]
+    pub fn unlisted(&self) -> BTreeMap<Code, u64> {
+        let mut counts = self.counts.clone();
+        for finding in &self.listed {
+            if let Some(count) = counts.get_mut(&finding.code) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        counts.retain(|_, count| *count > 0);
+        counts
     }
 
     /// How many there are of one severity.

@@ -2,13 +2,15 @@
 
 mod display;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use bktec_upload::cli::{Cli, ReportKind};
-use bktec_upload::config::{Config, Output};
-use bktec_upload::report::{Report, json, text};
+use bktec_upload::config::Config;
+use bktec_upload::explain;
+use bktec_upload::report::text::{self, Palette};
+use bktec_upload::report::{Report, github, json, sarif};
 use bktec_upload::run::run;
 use clap::Parser;
 use display::Display;
@@ -16,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(code) = cli.explain {
+        let written = writeln!(io::stdout(), "{}", explain::section(code).text);
+        return ExitCode::from(end(written, 0));
+    }
     let kind = cli.report;
     let environment = |name: &str| std::env::var(name).ok();
     let config = match Config::resolve(cli, &environment) {
@@ -24,12 +30,11 @@ fn main() -> ExitCode {
             display::error(&error.to_string());
             let report = Report::of_mistake(error.to_string());
             // Programs get their document all the same; people have read it already.
-            let written = if kind == ReportKind::Json {
-                json::write(&report, &mut io::stdout())
-            } else {
-                Ok(())
+            let written = match kind {
+                ReportKind::Text => Ok(()),
+                _ => render(&report, kind, Palette::default()),
             };
-            return written.map_or(ExitCode::FAILURE, |()| ExitCode::from(report.exit_code()));
+            return ExitCode::from(end(written, report.exit_code()));
         }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -45,7 +50,10 @@ fn main() -> ExitCode {
         let report = interruptible(&config, &display).await;
         display.finish();
         // Whoever reads the report may not do so: a signal ends the wait.
-        let rendered = tokio::task::spawn_blocking(move || end(&report, config.output));
+        let rendered = tokio::task::spawn_blocking(move || {
+            let palette = display::palette(config.output);
+            end(render(&report, config.output.report, palette), report.exit_code())
+        });
         tokio::select! {
             code = rendered => code.unwrap_or(1),
             signal = signal() => signal.saturating_add(128),
@@ -56,12 +64,12 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Writes the report, and gives the exit code.
-fn end(report: &Report, output: Output) -> u8 {
-    match render(report, output) {
-        Ok(()) => report.exit_code(),
-        // Who reads only the beginning of the report does not change what happened.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => report.exit_code(),
+/// The exit code after the last was written to standard output, or was not.
+fn end(written: io::Result<()>, code: u8) -> u8 {
+    match written {
+        Ok(()) => code,
+        // Who reads only the beginning does not change what happened.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => code,
         Err(error) => {
             display::error(&format!("failed to write the report: {error}"));
             1
@@ -112,18 +120,13 @@ async fn signal() -> u8 {
     }
 }
 
-fn render(report: &Report, output: Output) -> io::Result<()> {
-    let stdout = io::stdout().lock();
-    let is_terminal = stdout.is_terminal();
-    let mut out = io::BufWriter::new(stdout);
-    match output.report {
+fn render(report: &Report, kind: ReportKind, palette: Palette) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match kind {
+        ReportKind::Text => text::write(report, palette, &mut out)?,
         ReportKind::Json => json::write(report, &mut out)?,
-        ReportKind::Text => {
-            let coloured = display::is_coloured(output, is_terminal);
-            let palette =
-                if coloured { text::Palette::coloured() } else { text::Palette::default() };
-            text::write(report, palette, &mut out)?;
-        }
+        ReportKind::Github => github::write(report, &mut out)?,
+        ReportKind::Sarif => sarif::write(report, &mut out)?,
     }
     out.flush()
 }

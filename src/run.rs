@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use crate::check::{Checked, check};
 use crate::config::{Config, Delivery, Mode};
 use crate::deliver::{self, Delivered, Outcome};
-use crate::finding::Severity;
 use crate::format::Format;
 use crate::plan::{self, PlannedFile, Upload};
 use crate::progress::{Event, Observer, Phase};
@@ -64,17 +63,12 @@ pub async fn run(
 /// What is reported of a file; its findings move there.
 fn file_report(file: &mut Checked, config: &Config) -> FileReport {
     let findings = std::mem::take(&mut file.scan.findings);
-    let rejects = if config.checks.strict {
-        !findings.is_empty()
-    } else {
-        findings.count(Severity::Error) > 0
-    };
     FileReport {
         path: file.input.name(),
         format: file.format,
         bytes: file.bytes,
         counts: file.scan.counts,
-        is_valid: !rejects,
+        is_valid: !config.checks.levels.reject(&findings),
         findings,
     }
 }

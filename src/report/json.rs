@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::{FileReport, Report, RunMode, RunReport, Totals, UploadEnd, UploadReport};
 use crate::deliver::answer::Answer;
 use crate::deliver::{Attempt, Outcome};
-use crate::finding::{Code, Finding, Severity};
+use crate::finding::{Code, Excerpt, Finding, Severity};
 use crate::format::Format;
+use crate::levels::Levels;
 use crate::scan::Counts;
 
 /// The version of the document's schema.
@@ -68,6 +69,7 @@ struct FileFinding<'a> {
     line: Option<u64>,
     column: Option<u64>,
     path: Option<&'a str>,
+    excerpt: Option<&'a Excerpt>,
 }
 
 #[derive(Serialize)]
@@ -111,7 +113,7 @@ impl<'a> Document<'a> {
             exit_code: report.exit_code(),
             error: report.failure.as_deref(),
             totals: report.totals(),
-            files: report.files.iter().map(File::of).collect(),
+            files: report.files.iter().map(|file| File::of(file, &report.checks.levels)).collect(),
             uploads: report.uploads.iter().map(|upload| Upload::of(upload, report)).collect(),
             run: report.run.as_ref(),
         }
@@ -119,7 +121,8 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> File<'a> {
-    fn of(file: &'a FileReport) -> Self {
+    fn of(file: &'a FileReport, levels: &Levels) -> Self {
+        let findings = file.findings.listed().iter();
         Self {
             path: &file.path,
             format: file.format,
@@ -127,23 +130,24 @@ impl<'a> File<'a> {
             counts: file.counts,
             valid: file.is_valid,
             finding_counts: file.findings.counts(),
-            findings: file.findings.listed().iter().map(FileFinding::of).collect(),
+            findings: findings.map(|finding| FileFinding::of(finding, levels)).collect(),
         }
     }
 }
 
 impl<'a> FileFinding<'a> {
-    fn of(finding: &'a Finding) -> Self {
+    fn of(finding: &'a Finding, levels: &Levels) -> Self {
         let place = finding.place.as_ref();
         Self {
             code: finding.code,
-            severity: finding.code.severity(),
+            severity: levels.severity(finding.code),
             message: &finding.message,
             advice: finding.code.advice(),
             offset: place.map(|place| place.offset),
             line: place.map(|place| place.line),
             column: place.map(|place| place.column),
             path: place.map(|place| place.path.as_str()),
+            excerpt: finding.excerpt.as_ref(),
         }
     }
 }

@@ -1,14 +1,20 @@
 //! The report: what was found, planned, sent and accepted. The exit code follows from it, and from
 //! nothing else.
 
+pub mod github;
 pub mod json;
+mod notices;
+pub mod sarif;
 pub mod text;
+
+use std::collections::BTreeMap;
 
 use crate::config::{Checks, Config, Mode};
 use crate::deliver::{Cause, Delivered, Outcome};
 use crate::finding::{Code, Findings};
 use crate::format::Format;
 use crate::input::Missing;
+use crate::levels::Levels;
 use crate::plan::Upload;
 use crate::scan::Counts;
 
@@ -52,6 +58,16 @@ pub struct FileReport {
     pub findings: Findings,
 }
 
+impl FileReport {
+    /// How many findings of each code are not listed; those that the run passes over are left out.
+    #[must_use]
+    pub fn unlisted(&self, levels: &Levels) -> BTreeMap<Code, u64> {
+        let mut counts = self.findings.unlisted();
+        counts.retain(|&code, _| !levels.is_allowed(code));
+        counts
+    }
+}
+
 /// The account of one upload.
 #[derive(Debug)]
 pub struct UploadReport {
@@ -88,6 +104,19 @@ impl UploadReport {
             UploadEnd::Written(_) => None,
             UploadEnd::Delivered(delivered) => Some(delivered),
         }
+    }
+
+    /// What became of it, and why, if the service did not take it.
+    #[must_use]
+    pub fn trouble(&self) -> Option<(&'static str, &str)> {
+        let delivered = self.delivered()?;
+        let outcome = match delivered.outcome {
+            Outcome::Accepted => return None,
+            Outcome::Refused => "refused",
+            Outcome::NotSent => "not sent",
+            Outcome::Unknown => "sent, but not answered: it may have arrived",
+        };
+        Some((outcome, delivered.reason.as_deref().unwrap_or_default()))
     }
 
     /// Whether the service took fewer results than it was sent, by its own account.
@@ -130,7 +159,7 @@ pub struct Totals {
 impl Report {
     /// An empty report of a run.
     #[must_use]
-    pub const fn new(config: &Config) -> Self {
+    pub fn new(config: &Config) -> Self {
         let mode = match config.mode {
             Mode::Validate => RunMode::Validate,
             Mode::Write(_) => RunMode::Write,
@@ -138,7 +167,7 @@ impl Report {
         };
         Self {
             mode,
-            checks: config.checks,
+            checks: config.checks.clone(),
             files: Vec::new(),
             uploads: Vec::new(),
             run: None,
@@ -150,11 +179,11 @@ impl Report {
 
     /// The report of a run that did not begin, for a mistake in the arguments or the environment.
     #[must_use]
-    pub const fn of_mistake(mistake: String) -> Self {
+    pub fn of_mistake(mistake: String) -> Self {
         Self {
             mode: RunMode::Upload,
             checks: Checks {
-                strict: false,
+                levels: Levels::default(),
                 skip_invalid: false,
                 fail_on_skipped: false,
                 missing: Missing::Refused,

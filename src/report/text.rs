@@ -8,7 +8,8 @@ use indicatif::{HumanBytes, HumanCount};
 
 use super::{FileReport, Report, RunMode, Totals, UploadReport};
 use crate::deliver::Outcome;
-use crate::finding::{Finding, LISTED_PER_CODE, Severity};
+use crate::finding::{Excerpt, Finding, Place, Severity};
+use crate::levels::Levels;
 
 /// How many valid files are listed one by one; of more, only the sum is shown.
 const LISTED_FILES: usize = 20;
@@ -42,33 +43,47 @@ impl Palette {
 /// # Errors
 /// What writing gives.
 pub fn write(report: &Report, palette: Palette, out: &mut impl Write) -> io::Result<()> {
-    Writer { palette, out }.report(report)
+    Writer { palette, levels: &report.checks.levels, out }.report(report)
+}
+
+/// Writes what the report ends with: the sums, and what became of the uploads.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_summary(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let mut writer = Writer { palette: Palette::default(), levels: &report.checks.levels, out };
+    let totals = report.totals();
+    if !report.files.is_empty() {
+        writer.files(report, &totals)?;
+    }
+    writer.summary(report, &totals)
 }
 
 struct Writer<'a, W> {
     palette: Palette,
+    levels: &'a Levels,
     out: &'a mut W,
 }
 
 impl<W: Write> Writer<'_, W> {
     fn report(&mut self, report: &Report) -> io::Result<()> {
         let bad = self.palette.bad;
-        let quiet_files = report.files.iter().filter(|file| file.findings.is_empty()).count();
+        let is_quiet = |file: &FileReport| file.is_valid && file.findings.listed().is_empty();
+        let quiet_files = report.files.iter().filter(|file| is_quiet(file)).count();
         for file in &report.files {
-            if !file.findings.is_empty() || quiet_files <= LISTED_FILES {
+            if !is_quiet(file) || quiet_files <= LISTED_FILES {
                 self.file(file)?;
             }
         }
         let totals = report.totals();
         if report.files.len() > 1 {
-            let valid = report.files.iter().filter(|file| file.is_valid).count();
-            writeln!(
-                self.out,
-                "{} of {} files valid: {}",
-                count(valid as u64),
-                count(totals.files),
-                results(&totals)
-            )?;
+            self.files(report, &totals)?;
+        }
+        let listed = report.files.iter().flat_map(|file| file.findings.listed());
+        let gravest = listed.min_by_key(|finding| self.levels.severity(finding.code));
+        if let Some(Finding { code, .. }) = gravest {
+            let dim = self.palette.dim;
+            writeln!(self.out, "{dim}more about a finding: bktec-upload --explain {code}{dim:#}")?;
         }
         let (shown, more) = report.uploads.split_at(report.uploads.len().min(LISTED_FILES));
         for upload in shown {
@@ -94,6 +109,12 @@ impl<W: Write> Writer<'_, W> {
             )?;
         }
         self.summary(report, &totals)
+    }
+
+    fn files(&mut self, report: &Report, totals: &Totals) -> io::Result<()> {
+        let valid = report.files.iter().filter(|file| file.is_valid).count();
+        let (valid, files) = (count(valid as u64), count(totals.files));
+        writeln!(self.out, "{valid} of {files} files valid: {}", results(totals))
     }
 
     fn file(&mut self, file: &FileReport) -> io::Result<()> {
@@ -130,15 +151,9 @@ impl<W: Write> Writer<'_, W> {
         for finding in file.findings.listed() {
             self.finding(file, finding, explained.insert(finding.code))?;
         }
-        for (code, total) in file.findings.counts() {
-            if let Some(more) = total.checked_sub(LISTED_PER_CODE).filter(|more| *more > 0) {
-                writeln!(
-                    self.out,
-                    "  {}: … and {} more [{code}]",
-                    printable(&file.path),
-                    count(more)
-                )?;
-            }
+        for (code, more) in file.unlisted(self.levels) {
+            let (path, more) = (printable(&file.path), count(more));
+            writeln!(self.out, "  {path}: … and {more} more [{code}]")?;
         }
         Ok(())
     }
@@ -150,7 +165,7 @@ impl<W: Write> Writer<'_, W> {
         with_advice: bool,
     ) -> io::Result<()> {
         let Palette { bad, warning, dim, strong, .. } = self.palette;
-        let severity = finding.code.severity();
+        let severity = self.levels.severity(finding.code);
         let style = match severity {
             Severity::Error => bad,
             Severity::Warning => warning,
@@ -167,6 +182,7 @@ impl<W: Write> Writer<'_, W> {
             finding.code
         )?;
         if let Some(place) = &finding.place {
+            self.excerpt(finding, place, style)?;
             let path = if place.path.is_empty() {
                 String::new()
             } else {
@@ -180,44 +196,24 @@ impl<W: Write> Writer<'_, W> {
         Ok(())
     }
 
+    /// The line that a finding is in, and a caret below its place.
+    fn excerpt(&mut self, finding: &Finding, place: &Place, caret: Style) -> io::Result<()> {
+        let Some(Excerpt { text, column }) = &finding.excerpt else { return Ok(()) };
+        let dim = self.palette.dim;
+        let line = place.line.to_string();
+        let margin = line.len();
+        writeln!(self.out, "      {dim}{line} |{dim:#} {text}")?;
+        writeln!(self.out, "      {dim}{:margin$} |{dim:#} {caret}{:>column$}{caret:#}", "", "^")
+    }
+
     /// An upload that is worth a word of its own.
     fn upload(&mut self, report: &UploadReport, run: &Report) -> io::Result<()> {
         let Palette { bad, warning, .. } = self.palette;
-        let UploadReport { upload, warnings, .. } = report;
-        let mut sources: Vec<_> = upload
-            .sources
-            .iter()
-            .take(3)
-            .map(|source| {
-                let file = run.files.get(source.file).map_or("", |file| file.path.as_str());
-                let (first, last) = source.lines;
-                format!("{} lines {first}-{last}", printable(file))
-            })
-            .collect();
-        if upload.sources.len() > sources.len() {
-            sources.push(format!("{} more", upload.sources.len() - sources.len()));
+        let name = upload_name(report, run);
+        if let Some((outcome, reason)) = report.trouble() {
+            writeln!(self.out, "{bad}{outcome}{bad:#}: {name}: {}", printable(reason))?;
         }
-        let name = format!(
-            "upload {} of {} ({})",
-            upload.index + 1,
-            run.uploads.len(),
-            sources.join(", ")
-        );
-        let outcome = report.delivered().and_then(|delivered| match delivered.outcome {
-            Outcome::Accepted => None,
-            Outcome::Refused => Some("refused"),
-            Outcome::NotSent => Some("not sent"),
-            Outcome::Unknown => Some("sent, but not answered: it may have arrived"),
-        });
-        if let Some(outcome) = outcome {
-            let reason = report.delivered().and_then(|delivered| delivered.reason.as_deref());
-            writeln!(
-                self.out,
-                "{bad}{outcome}{bad:#}: {name}: {}",
-                printable(reason.unwrap_or_default())
-            )?;
-        }
-        for text in warnings {
+        for text in &report.warnings {
             writeln!(self.out, "{warning}warning{warning:#}: {name}: {}", printable(text))?;
         }
         Ok(())
@@ -263,6 +259,22 @@ impl<W: Write> Writer<'_, W> {
         }
         Ok(())
     }
+}
+
+/// Which upload it is, and what it holds: `upload 2 of 3 (a.xml lines 5-9)`.
+pub(super) fn upload_name(report: &UploadReport, run: &Report) -> String {
+    let upload = &report.upload;
+    let shown = upload.sources.iter().take(3).map(|source| {
+        let file = run.files.get(source.file).map_or("", |file| file.path.as_str());
+        let (first, last) = source.lines;
+        format!("{} lines {first}-{last}", printable(file))
+    });
+    let mut sources: Vec<_> = shown.collect();
+    if upload.sources.len() > sources.len() {
+        sources.push(format!("{} more", upload.sources.len() - sources.len()));
+    }
+    let (number, sources) = (upload.index + 1, sources.join(", "));
+    format!("upload {number} of {} ({sources})", run.uploads.len())
 }
 
 /// Whether the counts are those before an error, as the document cannot be read beyond it.
