@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::config::{Config, Mode};
 use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN};
-use crate::format::{Format, HEAD};
-use crate::input::{self, Input, ReadError};
+use crate::format::Format;
+use crate::input::{self, Input, Original, ReadError, Taken};
 use crate::progress::{Event, Observer, Phase};
 use crate::scan::cut::{Limits, Pieces};
 use crate::scan::{self, Counts, Extent, Scan};
@@ -18,6 +18,8 @@ pub struct Checked {
     pub format: Option<Format>,
     /// Where it is in the spool, if it could be read.
     pub region: Option<Region>,
+    /// What it was before, if it was transcoded.
+    pub original: Option<Original>,
     pub scan: Scan,
 }
 
@@ -66,18 +68,16 @@ fn read(
     let read = input::read(&input, spool, |bytes| observer.event(&Event::Advance { bytes }));
     let mut findings = Findings::default();
     let mut format = None;
-    let mut region = None;
+    let (mut region, mut original) = (None, None);
     match read {
-        Ok((read, changed)) => {
+        Ok(Taken { region: read, head, original: before, changed }) => {
             if let Some(changed) = changed {
                 findings.push(changed);
             }
-            let length = usize::try_from(read.length()).unwrap_or(HEAD).min(HEAD);
-            let mut head = Vec::with_capacity(length);
-            read.reader()
-                .take(HEAD as u64)
-                .read_to_end(&mut head)
-                .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+            if let Some(before) = &before {
+                let (name, encoding) = (input.name(), before.encoding());
+                observer.event(&Event::Note(&format!("{name}: transcoded from {encoding}")));
+            }
             format = config.format.or_else(|| Format::detect(input.content_name(), &head));
             match format {
                 Some(format) => {
@@ -92,20 +92,23 @@ fn read(
                     findings.push(Finding::of_file(Code::InputUnknownFormat, message));
                 }
             }
-            region = Some(read);
+            (region, original) = (Some(read), before);
         }
         Err(ReadError::Input(finding)) => findings.push(finding),
         Err(ReadError::Spool(error)) => return Err(spool_failure(&config.temp_folder, &error)),
     }
     let extent = Extent { bytes: region.as_ref().map_or(0, Region::length), lines: 0 };
     let scan = Scan { counts: Counts::default(), findings, extent, pieces: Pieces::default() };
-    Ok(Checked { input, format, region, scan })
+    Ok(Checked { input, format, region, original, scan })
 }
 
 fn scan_file(file: &mut Checked, limits: Limits, observer: &dyn Observer) -> io::Result<()> {
     let (Some(format), Some(region)) = (file.format, &file.region) else { return Ok(()) };
     let source = Observed { reader: region.reader(), observer };
     let mut scan = scan::scan(format, source, limits)?;
+    if let Some(original) = &file.original {
+        original.locate(&mut scan.findings)?;
+    }
     // What was found while it was read stands before what is in it.
     let mut findings = std::mem::take(&mut file.scan.findings);
     findings.append(std::mem::take(&mut scan.findings));

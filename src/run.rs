@@ -11,6 +11,7 @@ use crate::config::{Config, Delivery, Mode};
 use crate::deliver::{self, Delivered, Outcome};
 use crate::finding::Severity;
 use crate::format::Format;
+use crate::input::Original;
 use crate::plan::{self, PlannedFile, Upload};
 use crate::progress::{Event, Observer, Phase};
 use crate::report::{FileReport, Report, RunReport, UploadEnd, UploadReport};
@@ -73,6 +74,7 @@ fn file_report(file: &mut Checked, config: &Config) -> FileReport {
     FileReport {
         path: file.input.name(),
         format: file.format,
+        encoding: file.original.as_ref().map(Original::encoding),
         bytes: file.region.as_ref().map_or(0, Region::length),
         counts: file.scan.counts,
         is_valid: !rejects,

@@ -1,11 +1,14 @@
 //! Inputs: what the arguments name, each file once, opened and read into the spool.
 //!
 //! `expand` makes arguments into a list: `pattern` says what a glob matches, `walk` looks for it.
-//! `decompress` reads through gzip and zstd.
+//! `decompress` reads through gzip and zstd; `transcode` makes XML in another encoding UTF-8.
 
 mod decompress;
+mod encoding;
 mod expand;
+mod original;
 mod pattern;
+mod transcode;
 mod walk;
 
 use std::fs::{File, Metadata};
@@ -13,10 +16,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::finding::{Code, Finding};
+use crate::format;
 use crate::spool::{Region, Spool};
 use decompress::{Compression, Decompressed, Limits, Refused};
 pub use expand::{Missing, Selection};
+pub use original::Original;
 pub use pattern::exclusions;
+use transcode::{Transcoded, Transcoding};
 pub use walk::Links;
 
 /// How much of an input is read before the kernel copies the rest: most result files are smaller.
@@ -83,10 +89,23 @@ pub enum ReadError {
     Spool(io::Error),
 }
 
-/// Copies an input into the spool, decompressed if it is compressed.
+/// An input that was read.
+#[derive(Debug)]
+pub struct Taken {
+    /// Where it is in the spool.
+    pub region: Region,
+    /// Its first bytes, up to [`format::HEAD`] of them.
+    pub head: Vec<u8>,
+    /// What it was before, if it was transcoded.
+    pub original: Option<Original>,
+    /// That it changed while it was read, if it did.
+    pub changed: Option<Finding>,
+}
+
+/// Copies an input into the spool, decompressed if it is compressed, and in UTF-8 if it is XML in
+/// another encoding.
 ///
-/// `copied` is told of every piece, in bytes of the input as it is. Returns its region, and a
-/// finding if it changed while it was read.
+/// `copied` is told of every piece, in bytes of the input as it is.
 ///
 /// # Errors
 /// See [`ReadError`].
@@ -94,7 +113,7 @@ pub fn read(
     input: &Input,
     spool: &mut Spool,
     mut copied: impl FnMut(u64),
-) -> Result<(Region, Option<Finding>), ReadError> {
+) -> Result<Taken, ReadError> {
     let (mut file, metadata) = open(input).map_err(ReadError::Input)?;
     let before = Some(metadata).filter(Metadata::is_file);
     let mut length = 0;
@@ -117,7 +136,18 @@ pub fn read(
         );
         Finding::of_file(Code::InputChanged, message)
     });
-    Ok((region, changed))
+    let head = region.head(format::HEAD).map_err(ReadError::Spool)?;
+    let taken = Taken { region, head, original: None, changed };
+    transcode(taken, spool).map_err(ReadError::Spool)
+}
+
+/// Puts what is not in UTF-8 into the spool once more.
+fn transcode(taken: Taken, spool: &mut Spool) -> io::Result<Taken> {
+    let Some(transcoding) = Transcoding::of(&taken.head) else { return Ok(taken) };
+    let source = taken.region.part(transcoding.start..taken.region.length()).reader();
+    let region = spool.append_from(&mut Transcoded::new(&transcoding, source))?;
+    let original = Original::new(taken.region, transcoding);
+    Ok(Taken { head: region.head(format::HEAD)?, region, original: Some(original), ..taken })
 }
 
 fn copy(
@@ -242,7 +272,7 @@ mod tests {
         let mut spool = Spool::create_in(folder.path()).unwrap();
         let mut told = 0;
         let read = match read(&file(path), &mut spool, |count| told += count) {
-            Ok((region, changed)) => {
+            Ok(Taken { region, changed, .. }) => {
                 assert_eq!(changed, None);
                 let mut content = Vec::new();
                 region.reader().read_to_end(&mut content).unwrap();
