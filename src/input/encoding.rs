@@ -9,6 +9,7 @@ use encoding_rs::{
     Decoder, DecoderResult, Encoding, UTF_16BE, UTF_16LE, WINDOWS_874, WINDOWS_1252, WINDOWS_1254,
     X_USER_DEFINED,
 };
+use memchr::memmem;
 
 /// What is written for a malformed sequence: no UTF-8, so that the scan finds it.
 pub const MALFORMED: u8 = 0xFF;
@@ -19,11 +20,11 @@ pub const ROOM: usize = 16;
 /// How far bytes that are not for the decoder are looked for at a time.
 const LOOKED_AHEAD: usize = 256;
 
-/// What the standards that Windows extends are called.
-const STANDARDS: [(&Encoding, &str, &str); 3] = [
-    (WINDOWS_1252, "1252", "ISO-8859-1"),
-    (WINDOWS_1254, "1254", "ISO-8859-9"),
-    (WINDOWS_874, "874", "ISO-8859-11"),
+/// Encodings of Windows, what their names hold, and the standards that go by their other names.
+const STANDARDS: [(&Encoding, &[u8], &str); 3] = [
+    (WINDOWS_1252, b"1252", "ISO-8859-1"),
+    (WINDOWS_1254, b"1254", "ISO-8859-9"),
+    (WINDOWS_874, b"874", "ISO-8859-11"),
 ];
 
 /// An encoding that can be read.
@@ -31,18 +32,6 @@ const STANDARDS: [(&Encoding, &str, &str); 3] = [
 pub struct Charset {
     name: &'static str,
     encoding: &'static Encoding,
-    upper_controls: UpperControls,
-}
-
-/// What the bytes 0x80 to 0x9F are that a single-byte encoding has no other character for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum UpperControls {
-    /// What `encoding_rs` makes of them.
-    AsDecoded,
-    /// All 32 are the control characters U+0080 to U+009F.
-    All,
-    /// Those that would become control characters are undefined.
-    Undefined,
 }
 
 impl Charset {
@@ -52,13 +41,10 @@ impl Charset {
         if [UTF_16LE, UTF_16BE, X_USER_DEFINED].contains(&encoding) {
             return None;
         }
-        let standard = STANDARDS.iter().find(|(extension, number, _)| {
-            *extension == encoding && memchr::memmem::find(name, number.as_bytes()).is_none()
+        let standard = STANDARDS.iter().find(|(windows, number, _)| {
+            *windows == encoding && memmem::find(name, number).is_none()
         });
-        Some(match standard {
-            Some((_, _, name)) => Self { name, encoding, upper_controls: UpperControls::All },
-            None => Self::from(encoding),
-        })
+        Some(standard.map_or(encoding.into(), |(_, _, name)| Self { name, encoding }))
     }
 
     /// The name of it.
@@ -68,22 +54,19 @@ impl Charset {
 
     /// Decodes from the start.
     pub fn decoding(self) -> Decoding {
-        let is_control = |byte: u8| {
+        let Self { name, encoding } = self;
+        let is_standard = name != encoding.name();
+        let becomes_control = |byte: u8| {
             let byte = [byte];
-            let text = self.encoding.decode_without_bom_handling_and_without_replacement(&byte);
+            let text = encoding.decode_without_bom_handling_and_without_replacement(&byte);
             text.is_some_and(|text| text.chars().eq(byte.map(char::from)))
         };
-        let apart = match self.upper_controls {
-            UpperControls::AsDecoded => 0,
-            UpperControls::All => u32::MAX,
-            UpperControls::Undefined => (0x80..=0x9F)
-                .filter(|&byte| is_control(byte))
-                .fold(0, |apart, byte| apart | 1 << (byte & 0x1F)),
-        };
+        let is_apart = |byte| is_standard || name.starts_with("windows-") && becomes_control(byte);
+        let apart = (0x80..=0x9F).filter(|&byte| is_apart(byte));
         Decoding {
-            decoder: self.encoding.new_decoder_without_bom_handling(),
-            apart,
-            are_defined: self.upper_controls == UpperControls::All,
+            decoder: encoding.new_decoder_without_bom_handling(),
+            apart: apart.fold(0, |apart, byte| apart | 1 << (byte & 0x1F)),
+            are_controls: is_standard,
             held: 0,
         }
     }
@@ -91,12 +74,7 @@ impl Charset {
 
 impl From<&'static Encoding> for Charset {
     fn from(encoding: &'static Encoding) -> Self {
-        let upper_controls = if encoding.name().starts_with("windows-") {
-            UpperControls::Undefined
-        } else {
-            UpperControls::AsDecoded
-        };
-        Self { name: encoding.name(), encoding, upper_controls }
+        Self { name: encoding.name(), encoding }
     }
 }
 
@@ -105,8 +83,8 @@ pub struct Decoding {
     decoder: Decoder,
     /// Which of the bytes 0x80 to 0x9F are not for the decoder, a bit for each.
     apart: u32,
-    /// Whether those are control characters; else they are malformed.
-    are_defined: bool,
+    /// Whether those are the control characters U+0080 to U+009F; else they are undefined.
+    are_controls: bool,
     /// How many bytes were read behind a malformed sequence and are to be decoded yet.
     held: u8,
 }
@@ -125,7 +103,7 @@ impl Decoding {
         match source.first() {
             Some(&byte) if text.is_empty() => {
                 let control = [0xC2, byte];
-                (1, put(if self.are_defined { &control } else { &[MALFORMED] }, out, 0))
+                (1, put(if self.are_controls { &control } else { &[MALFORMED] }, out, 0))
             }
             _ => {
                 let room = out.len().saturating_sub(1);
@@ -139,8 +117,8 @@ impl Decoding {
         }
     }
 
-    /// How many bytes at the front are for the decoder; some thousand malformed sequences in a row
-    /// must not have each look at all that follows.
+    /// How many bytes at the front are for the decoder. It looks at a few only: after each of many
+    /// malformed sequences it looks again.
     fn until_apart(&self, bytes: &[u8]) -> usize {
         let is_apart =
             |&byte: &u8| matches!(byte, 0x80..=0x9F) && self.apart >> (byte & 0x1F) & 1 == 1;

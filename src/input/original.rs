@@ -134,6 +134,7 @@ mod tests {
     use super::super::transcode::Transcoded;
     use super::*;
     use crate::spool::Spool;
+    use proptest::prelude::*;
     use std::io::Read;
 
     /// An original in the spool, and what comes out of it.
@@ -265,5 +266,32 @@ mod tests {
         assert_eq!(listed[1].message, "ends with <a> open, since byte 53");
         assert_eq!(listed[1].place, place(56, 3, 5));
         assert_eq!(findings.counts()[&Code::XmlInvalidEncoding], 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_and_their_places_in_order(
+            name in proptest::sample::select(vec![
+                "iso-8859-1", "cp1252", "iso-8859-11", "koi8-r", "sjis", "euc-jp", "iso-2022-jp",
+                "gbk", "gb18030", "big5", "euc-kr", "unicode-1-1-utf-8", "\u{feff}cp1252",
+                "utf-16le", "utf-16be",
+            ]),
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            wanted in proptest::collection::btree_set(0_u64..700, 0..20),
+        ) {
+            let (mark, name) = name.split_at(name.len() - name.trim_start_matches('\u{feff}').len());
+            let head = format!("{mark}<?xml version='1.0' encoding='{name}'?>");
+            let head: Vec<u8> = match name {
+                "utf-16le" => head.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+                "utf-16be" => head.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+                _ => head.into_bytes(),
+            };
+            let whole = [head.as_slice(), &bytes].concat();
+            let (original, text) = original(&whole);
+            prop_assert!(text.utf8_chunks().all(|part| part.invalid().iter().all(|&byte| byte == 0xFF)));
+            let found = original.offsets(wanted).unwrap();
+            prop_assert!(found.values().is_sorted());
+            prop_assert!(found.values().all(|&offset| offset <= whole.len() as u64));
+        }
     }
 }
