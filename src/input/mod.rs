@@ -138,11 +138,11 @@ pub fn read(
     });
     let head = region.head(format::HEAD).map_err(ReadError::Spool)?;
     let taken = Taken { region, head, original: None, changed };
-    transcode(taken, spool).map_err(ReadError::Spool)
+    in_utf_8(taken, spool).map_err(ReadError::Spool)
 }
 
 /// Puts what is not in UTF-8 into the spool once more.
-fn transcode(taken: Taken, spool: &mut Spool) -> io::Result<Taken> {
+fn in_utf_8(taken: Taken, spool: &mut Spool) -> io::Result<Taken> {
     let Some(transcoding) = Transcoding::of(&taken.head) else { return Ok(taken) };
     let source = taken.region.part(transcoding.start..taken.region.length()).reader();
     let region = spool.append_from(&mut Transcoded::new(&transcoding, source))?;

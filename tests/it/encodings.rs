@@ -38,7 +38,7 @@ fn scan(document: &[u8]) -> Scan {
     scan_file(&files.path().join("a.xml"), Format::Junit)
 }
 
-/// Line and column of an offset, in units of the encoding's width.
+/// Offset, line and column.
 fn place(finding: &Finding) -> (u64, u64, u64) {
     let place = finding.place.as_ref().unwrap();
     (place.offset, place.line, place.column)
@@ -261,6 +261,19 @@ fn what_is_not_read_says_so() {
         let (found, message) = message(document);
         assert!(found == code && message.starts_with(expected), "{found:?} {message}");
     }
+}
+
+#[test]
+fn malformed_bytes_are_all_counted_and_some_listed() {
+    let text = "<?xml version='1.0' encoding='cp1252'?>\n<testsuite>\n\u{e9}\u{81}";
+    let document = [In::Latin1.write(text), b"\xE9\x90\n".repeat(49)].concat();
+    let findings = scan(&document).findings;
+    assert_eq!(findings.counts()[&Code::XmlInvalidEncoding], 50);
+    let listed = findings.listed().iter().filter(|one| one.code == Code::XmlInvalidEncoding);
+    let offsets: Vec<_> = listed.map(|finding| place(finding).0).collect();
+    let first = text.chars().count() as u64 - 1;
+    let expected = [first].into_iter().chain((0..19).map(|n| first + 2 + 3 * n));
+    assert_eq!(offsets, expected.collect::<Vec<_>>());
 }
 
 const DOCUMENT: &str = "<?xml version=\"1.0\" encoding=\"UTF-16\"?>\r\n<testsuite name=\"\u{e9}\">\r\n\
