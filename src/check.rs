@@ -12,7 +12,7 @@ use crate::config::{Config, Mode};
 use crate::excerpt;
 use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN};
 use crate::format::Format;
-use crate::input::{self, Content, Input, ReadError, Taken, Way};
+use crate::input::{self, Content, Input, Original, ReadError, Taken, Way};
 use crate::progress::{Event, Observer, Phase};
 use crate::scan::cut::{Limits, Pieces};
 use crate::scan::{self, Counts, Extent, Scan};
@@ -27,6 +27,8 @@ pub struct Checked {
     pub format: Option<Format>,
     /// Where it is in the spool, if it could be read and is to be sent.
     pub region: Option<Region>,
+    /// What it was before, if it was transcoded.
+    pub original: Option<Original>,
     /// How many bytes of content it has.
     pub bytes: u64,
     pub scan: Scan,
@@ -68,8 +70,12 @@ pub fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, S
                     finish(&mut file, LISTED_PER_RUN - listed, config)
                         .map_err(|error| spool_failure(&config.temp_folder, &error))?;
                     listed += file.scan.findings.listed().len();
+                    let name = file.input.name();
+                    if let Some(encoding) = file.original.as_ref().map(Original::encoding) {
+                        let note = format!("{name}: transcoded from {encoding}");
+                        observer.event(&Event::Note(&note));
+                    }
                     if let Some(format) = file.format {
-                        let name = file.input.name();
                         observer.event(&Event::Note(&format!("{name}: format {format}")));
                     }
                     files.push(file);
@@ -130,6 +136,7 @@ fn checked(
         input,
         format: None,
         region: None,
+        original: None,
         bytes: 0,
         scan: Scan {
             counts: Counts::default(),
@@ -178,6 +185,7 @@ fn checked(
             findings.push(Finding::of_file(Code::InputUnknownFormat, message));
         }
     }
+    file.original = taken.original;
     file.region = Some(taken.region);
     Ok(file)
 }
@@ -190,6 +198,9 @@ fn finish(file: &mut Checked, most: usize, config: &Config) -> io::Result<()> {
     if let Some(region) = &file.region {
         // The places are those of the scan still.
         excerpt::take_all(findings, region)?;
+    }
+    if let Some(original) = &file.original {
+        original.locate(findings)?;
     }
     if matches!(config.mode, Mode::Validate) {
         // Nothing is planned, and thousands of files must not stay open.

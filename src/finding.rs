@@ -107,6 +107,9 @@ codes! {
     /// Bytes that are not UTF-8.
     XmlInvalidUtf8 = "xml-invalid-utf8", Error,
         "write the file as UTF-8, and declare no other encoding";
+    /// Bytes that the file's encoding does not have, or a declaration of an encoding that it is not in.
+    XmlInvalidEncoding = "xml-invalid-encoding", Error,
+        "write the file as UTF-8, or have its declaration name the encoding that it is in";
     /// An encoding that is declared and is not read here.
     XmlUnsupportedEncoding = "xml-unsupported-encoding", Error,
         "convert the file to UTF-8 (iconv -t UTF-8) and drop the encoding from its declaration";
@@ -344,6 +347,16 @@ impl Findings {
         self.listed.extend(others.listed);
         for (code, count) in others.counts {
             *self.counts.entry(code).or_default() += count;
+        }
+    }
+
+    /// Gives the findings of one code another.
+    pub fn recode(&mut self, from: Code, to: Code) {
+        if let Some(count) = self.counts.remove(&from) {
+            *self.counts.entry(to).or_default() += count;
+        }
+        for finding in self.listed.iter_mut().filter(|finding| finding.code == from) {
+            finding.code = to;
         }
     }
 

@@ -10,6 +10,7 @@ use crate::check::{Checked, check};
 use crate::config::{Config, Delivery, Mode};
 use crate::deliver::{self, Delivered, Outcome};
 use crate::format::Format;
+use crate::input::Original;
 use crate::plan::{self, PlannedFile, Upload};
 use crate::progress::{Event, Observer, Phase};
 use crate::report::{FileReport, Report, RunReport, UploadEnd, UploadReport};
@@ -66,6 +67,7 @@ fn file_report(file: &mut Checked, config: &Config) -> FileReport {
     FileReport {
         path: file.input.name(),
         format: file.format,
+        encoding: file.original.as_ref().map(Original::encoding),
         bytes: file.bytes,
         counts: file.scan.counts,
         is_valid: !config.checks.levels.reject(&findings),

@@ -192,6 +192,17 @@ impl Region {
         RegionReader { region: self.clone(), position: self.range.start }
     }
 
+    /// Its first bytes, up to so many.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub fn head(&self, most: usize) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(self.length()).unwrap_or(most).min(most);
+        let mut head = Vec::with_capacity(length);
+        self.reader().take(most as u64).read_to_end(&mut head)?;
+        Ok(head)
+    }
+
     /// A part of the region, counted from its start; what lies outside of it is left out.
     #[must_use]
     pub fn part(&self, part: ByteRange) -> Self {

@@ -1,11 +1,14 @@
 //! Inputs: what the arguments name, each file once, opened and read into the spool.
 //!
 //! `expand` makes arguments into a list: `pattern` says what a glob matches, `walk` looks for it.
-//! `decompress` reads through gzip and zstd.
+//! `decompress` reads through gzip and zstd; `transcode` makes XML in another encoding UTF-8.
 
 mod decompress;
+mod encoding;
 mod expand;
+mod original;
 mod pattern;
+mod transcode;
 mod walk;
 
 use std::fs::{File, Metadata};
@@ -18,7 +21,9 @@ use crate::finding::{Code, Finding};
 use crate::spool::{Region, Spool};
 use decompress::{Compression, Decompressed, Limits, Refused};
 pub use expand::{Missing, Selection};
+pub use original::Original;
 pub use pattern::exclusions;
+use transcode::{Transcoded, Transcoding};
 pub use walk::Links;
 
 /// How much of an input is read before the kernel copies the rest: most result files are smaller.
@@ -128,8 +133,10 @@ impl Content {
 pub struct Taken {
     /// Where its content is.
     pub region: Region,
+    /// What it was before, if it was transcoded.
+    pub original: Option<Original>,
     /// The input's own file, where there is one.
-    original: Option<Original>,
+    before: Option<Before>,
     /// How many bytes were read of that.
     length: u64,
     way: Way,
@@ -137,7 +144,7 @@ pub struct Taken {
 
 /// A file, and what it was like before it was read.
 #[derive(Debug)]
-struct Original {
+struct Before {
     file: Arc<File>,
     length: u64,
     modified: Option<SystemTime>,
@@ -156,7 +163,7 @@ impl Taken {
     /// Whether the input changed while it was read: to be asked when all of it was.
     #[must_use]
     pub fn change(&self) -> Option<Finding> {
-        let Original { file, length: before, modified } = self.original.as_ref()?;
+        let Before { file, length: before, modified } = self.before.as_ref()?;
         let length = self.length;
         let is_changed = *before != length
             || file
@@ -196,46 +203,59 @@ fn take(
     begin: impl FnOnce(Content),
 ) -> io::Result<Taken> {
     let file = Arc::new(file);
-    let original = metadata.is_file().then(|| Original {
+    let before = metadata.is_file().then(|| Before {
         file: Arc::clone(&file),
         length: metadata.len(),
         modified: metadata.modified().ok(),
     });
-    let expected =
-        original.as_ref().map_or(HEAD, |before| before.length.saturating_add(1)).min(HEAD);
+    let expected = before.as_ref().map_or(HEAD, |before| before.length.saturating_add(1)).min(HEAD);
     let mut head = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
     let read = (&*file).take(HEAD).read_to_end(&mut head)? as u64;
     let is_all = read < HEAD;
     let compression = Compression::of(&head);
-    if let (Way::InPlace, Some(before), Input::File { .. }, None) =
-        (way, &original, input, compression)
+    let is_as_it_is = compression.is_none() && Transcoding::of(&head).is_none();
+    if let (true, Way::InPlace, Some(original), Input::File { .. }) =
+        (is_as_it_is, way, &before, input)
     {
-        let length = if is_all { read } else { before.length.max(read) };
-        let region = Region::of_file(Arc::clone(&file), length);
+        let length = if is_all { read } else { original.length.max(read) };
+        let region = Region::of_file(file, length);
         begin(Content::new(head, region.part(read..length).reader()));
-        return Ok(Taken { region, original, length, way });
+        return Ok(Taken { region, original: None, before, length, way });
     }
     let mut length = read;
-    let region = match compression {
-        None if is_all => {
+    if is_as_it_is {
+        let region = if is_all {
             let region = spool.append(&head, None)?;
             begin(Content::new(head, io::empty()));
             region
-        }
-        None => {
+        } else {
             begin(Content::new(head.clone(), spool.follow().skip(read)));
             spool.append(&head, Some(&file)).inspect(|region| length = region.length())?
-        }
-        Some(compression) => {
-            begin(Content::new(Vec::new(), spool.follow()));
-            length = 0;
-            let source = head.as_slice().chain(&*file);
-            let limits = Limits::default();
-            let taken = |count| length += count;
-            spool.append_from(&mut Decompressed::new(compression, source, limits, taken))?
-        }
+        };
+        return Ok(Taken { region, original: None, before, length, way: Way::Copied });
+    }
+    let region = if let Some(compression) = compression {
+        length = 0;
+        let source = head.as_slice().chain(&*file);
+        let limits = Limits::default();
+        let taken = |count| length += count;
+        spool.append_from(&mut Decompressed::new(compression, source, limits, taken))?
+    } else {
+        let rest = (!is_all).then_some(&*file);
+        spool.append(&head, rest).inspect(|region| length = region.length())?
     };
-    Ok(Taken { region, original, length, way: Way::Copied })
+    let (region, original) = in_utf_8(region, spool)?;
+    begin(Content::new(Vec::new(), region.reader()));
+    Ok(Taken { region, original, before, length, way: Way::Copied })
+}
+
+/// Puts what is not in UTF-8 into the spool once more.
+fn in_utf_8(region: Region, spool: &mut Spool) -> io::Result<(Region, Option<Original>)> {
+    let head = region.head(crate::format::HEAD)?;
+    let Some(transcoding) = Transcoding::of(&head) else { return Ok((region, None)) };
+    let source = region.part(transcoding.start..region.length()).reader();
+    let decoded = spool.append_from(&mut Transcoded::new(&transcoding, source))?;
+    Ok((decoded, Some(Original::new(region, transcoding))))
 }
 
 fn open(input: &Input) -> Result<(File, Metadata), Finding> {

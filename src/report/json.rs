@@ -51,6 +51,8 @@ struct Tool {
 struct File<'a> {
     path: &'a str,
     format: Option<Format>,
+    /// What it was transcoded from.
+    encoding: Option<&'static str>,
     bytes: u64,
     #[serde(flatten)]
     counts: Counts,
@@ -126,6 +128,7 @@ impl<'a> File<'a> {
         Self {
             path: &file.path,
             format: file.format,
+            encoding: file.encoding,
             bytes: file.bytes,
             counts: file.counts,
             valid: file.is_valid,

@@ -51,6 +51,8 @@ pub struct FileReport {
     /// As it was given.
     pub path: String,
     pub format: Option<Format>,
+    /// The encoding it was in, if it was transcoded.
+    pub encoding: Option<&'static str>,
     pub bytes: u64,
     pub counts: Counts,
     /// Whether it may be sent.

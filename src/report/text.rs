@@ -123,9 +123,11 @@ impl<W: Write> Writer<'_, W> {
         write!(self.out, "{style}{verdict}{style:#} {strong}{}{strong:#}", printable(&file.path))?;
         if let Some(format) = file.format {
             let counts = &file.counts;
+            let from = file.encoding.map(|encoding| format!(" from {encoding}"));
             write!(
                 self.out,
-                " {dim}({format}, {}){dim:#} {}",
+                " {dim}({format}{}, {}){dim:#} {}",
+                from.unwrap_or_default(),
                 HumanBytes(file.bytes),
                 counted(counts.results, "result")
             )?;

@@ -355,7 +355,13 @@ pub fn check_declaration(content: &[u8]) -> Result<Declaration, Fault> {
                 return Err(malformed(at, "standalone that is neither yes nor no"));
             }
             b"standalone" => declaration.is_standalone = value == b"yes",
-            b"encoding" if is_label(value, &["us-ascii", "ascii"]) => declaration.is_ascii = true,
+            b"encoding" if is_label(value, &["us-ascii", "ascii", "ansi_x3.4-1968"]) => {
+                declaration.is_ascii = true;
+            }
+            b"encoding" if is_label(value, &["utf-16", "utf16", "utf-16le", "utf-16be"]) => {
+                let message = format!("the declaration says {}, the bytes do not", shown(value));
+                return Err(Fault::new(Code::XmlInvalidEncoding, at, message));
+            }
             b"encoding" if !is_label(value, &["utf-8", "utf8"]) => {
                 let message = format!("the encoding {} is not read", shown(value));
                 return Err(Fault::new(Code::XmlUnsupportedEncoding, at, message));

@@ -19,6 +19,7 @@ mod harness;
 mod cli;
 mod corpus;
 mod delivery;
+mod encodings;
 mod exit_codes;
 mod faults;
 mod findings;

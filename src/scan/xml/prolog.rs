@@ -19,11 +19,11 @@ impl<R: Read, H: Handler> Lexer<'_, R, H> {
                 return Err(Stop::Broken);
             }
             [0xEF, 0xBB, 0xBF, ..] => self.window.take(3),
-            [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] | [0, b'<', ..] | [b'<', 0, ..] => {
-                let message = "the file is in UTF-16";
-                return Err(self.broken(Code::XmlUnsupportedEncoding, 0, || message.into()));
+            bytes => {
+                if let Some((code, message)) = not_utf8(bytes) {
+                    return Err(self.broken(code, 0, || message.into()));
+                }
             }
-            _ => {}
         }
         self.require(6)?;
         if let [b'<', b'?', b'x', b'm', b'l', b' ' | b'\t' | b'\r' | b'\n', ..] =
@@ -98,4 +98,26 @@ impl<R: Read, H: Handler> Lexer<'_, R, H> {
         self.take_checked(end + 1);
         Ok(())
     }
+}
+
+/// What is said of a document whose first bytes are not those of any encoding with ASCII in it.
+///
+/// UTF-16 that says so is transcoded before the scan.
+const fn not_utf8(bytes: &[u8]) -> Option<(Code, &'static str)> {
+    Some(match bytes {
+        [0xFF, 0xFE, 0, 0, ..]
+        | [0, 0, 0xFE, 0xFF, ..]
+        | [b'<', 0, 0, 0, ..]
+        | [0, 0, 0, b'<', ..] => (Code::XmlUnsupportedEncoding, "the file is in UTF-32"),
+        // `<?xm`
+        [0x4C, 0x6F, 0xA7, 0x94, ..] => (Code::XmlUnsupportedEncoding, "the file is in EBCDIC"),
+        [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] | [0, b'<', 0, b'?', ..] | [b'<', 0, b'?', 0, ..] => {
+            (Code::XmlInvalidEncoding, "the file is in UTF-16, and its declaration does not say so")
+        }
+        [0, b'<', ..] | [b'<', 0, ..] => (
+            Code::XmlInvalidEncoding,
+            "the file is in UTF-16 without a byte-order mark and a declaration",
+        ),
+        _ => return None,
+    })
 }
