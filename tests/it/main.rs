@@ -22,6 +22,7 @@ mod delivery;
 mod exit_codes;
 mod faults;
 mod fixtures;
+mod generated;
 mod inputs;
 mod multipart;
 mod output;
