@@ -1,12 +1,15 @@
 //! Writes a large result file of realistic shape, to try the tool with:
 //!
 //!     cargo run --release --example generate -- junit 500MB big.xml
+//!
+//! Without the name of a file it is made once under `target/bench-files`, where the benches have
+//! theirs. `--files 8000` makes a folder there of so many files of five results.
 
 #![expect(clippy::print_stdout, reason = "a program says on stdout what it did")]
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[path = "support/generate.rs"]
 mod generate;
@@ -20,16 +23,19 @@ use generate::Shape;
 #[command(about = "Writes a large result file of realistic shape")]
 struct Cli {
     /// Shape of the content
-    #[arg(value_parser = shape)]
-    shape: Shape,
+    #[arg(value_parser = shape, required_unless_present = "files")]
+    shape: Option<Shape>,
     /// Size, such as 500MB or 2GB
-    #[arg(value_parser = size::parse)]
-    size: u64,
-    /// File to write
-    file: PathBuf,
+    #[arg(value_parser = size::parse, required_unless_present = "files")]
+    size: Option<u64>,
+    /// File to write; without it, one under target/bench-files, made once
+    file: Option<PathBuf>,
     /// Another seed gives another file
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, requires = "file")]
     seed: u64,
+    /// So many files of five results, in a folder under target/bench-files, made once
+    #[arg(long, value_name = "N", conflicts_with = "shape")]
+    files: Option<u64>,
 }
 
 fn shape(text: &str) -> Result<Shape, String> {
@@ -40,9 +46,17 @@ fn shape(text: &str) -> Result<Shape, String> {
 
 fn main() -> std::io::Result<()> {
     let cli = Cli::parse();
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(&cli.file)?);
-    let made = generate::write(cli.shape, cli.size, cli.seed, &mut out)?;
-    out.flush()?;
-    println!("{}: {made:?}", cli.file.display());
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-files");
+    let (path, made) = match (cli.files, cli.shape, cli.size, cli.file) {
+        (None, Some(shape), Some(size), Some(file)) => {
+            let mut out = BufWriter::with_capacity(1 << 20, File::create(&file)?);
+            let made = generate::write(shape, size, cli.seed, &mut out)?;
+            out.flush()?;
+            (file, made)
+        }
+        (None, Some(shape), Some(size), None) => generate::cached(&cache, shape, size)?,
+        (files, ..) => generate::cached_many(&cache, files.unwrap_or_default())?,
+    };
+    println!("{}: {made:?}", path.display());
     Ok(())
 }

@@ -39,7 +39,7 @@ enum Step {
     /// The content of an input can be read; what is in it has this name.
     Begin(Option<PathBuf>, Content),
     /// An input was read, or could not be.
-    End(Input, Result<Taken, ReadError>),
+    End(Input, Box<Result<Taken, ReadError>>),
 }
 
 /// Reads and scans all inputs.
@@ -65,7 +65,7 @@ pub fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, S
                     scanned = Some(scan(name.as_deref(), content, config, observer));
                 }
                 Step::End(input, taken) => {
-                    let mut file = checked(input, taken, scanned.take(), config)
+                    let mut file = checked(input, *taken, scanned.take(), config)
                         .map_err(|error| spool_failure(&config.temp_folder, &error))?;
                     finish(&mut file, LISTED_PER_RUN - listed, config)
                         .map_err(|error| spool_failure(&config.temp_folder, &error))?;
@@ -104,7 +104,7 @@ fn read(inputs: Vec<Input>, way: Way, spool: &mut Spool, steps: &SyncSender<Step
             let _ = steps.send(Step::Begin(name, content));
         });
         let is_last = matches!(taken, Err(ReadError::Spool(_)));
-        if steps.send(Step::End(input, taken)).is_err() || is_last {
+        if steps.send(Step::End(input, Box::new(taken))).is_err() || is_last {
             return;
         }
     }

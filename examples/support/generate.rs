@@ -1,8 +1,8 @@
 //! Makes large result files of realistic shape, the same bytes for the same seed.
 //!
 //! Benches, examples and tests need files far too large to keep in the repository. This module
-//! writes them: `JUnit` XML and Test Engine JSON, with the counts of what was written, so that a
-//! test can compare them with what a scan says. It is responsible for well-formed files whose
+//! writes them: `JUnit` XML, Test Engine JSON and the JSON of runners, with the counts of what was
+//! written, so that a test can compare them with what a scan says. It is responsible for well-formed files whose
 //! declared counts are true; files with faults are made elsewhere.
 //!
 //! It uses nothing but the standard library. One suite is held in a reused buffer, because its
@@ -15,6 +15,8 @@
 mod json;
 #[path = "generate/junit.rs"]
 mod junit;
+#[path = "generate/runner.rs"]
+mod runner;
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -27,6 +29,9 @@ const GENERATOR_VERSION: u32 = 1;
 
 /// The seed of every file made by [`cached`].
 const CACHED_SEED: u64 = 0x5eed;
+
+/// The size of the files of [`cached_many`]: five results fit.
+pub const SMALL_FILE: u64 = 2_500;
 
 /// What kind of file to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,17 +48,30 @@ pub enum Shape {
     JunitFewLarge,
     /// Test Engine's own JSON: an array of records of about 825 bytes, with spans.
     TestEngineJson,
+    /// What `rspec --format json` writes, in one line: examples of about 400 bytes.
+    RspecJson,
+    /// What `jest --json` writes, in one line: files of some 30 results of about 325 bytes.
+    JestJson,
+    /// What Playwright's JSON reporter writes, indented: suites of some 15 specs of about 1 KB.
+    PlaywrightJson,
+    /// What Cucumber's JSON formatter writes, indented: scenarios of about 3 KB, with backgrounds
+    /// and now and then a screenshot.
+    CucumberJson,
 }
 
 impl Shape {
     /// Every shape, for tests and benches that go through them all.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Junit,
         Self::JunitTextHeavy,
         Self::JunitCdataHeavy,
         Self::JunitAttributeHeavy,
         Self::JunitFewLarge,
         Self::TestEngineJson,
+        Self::RspecJson,
+        Self::JestJson,
+        Self::PlaywrightJson,
+        Self::CucumberJson,
     ];
 
     /// A short name, fit for file names and for the names of benches.
@@ -65,15 +83,27 @@ impl Shape {
             Self::JunitAttributeHeavy => "junit-attribute-heavy",
             Self::JunitFewLarge => "junit-few-large",
             Self::TestEngineJson => "test-engine-json",
+            Self::RspecJson => "rspec-json",
+            Self::JestJson => "jest-json",
+            Self::PlaywrightJson => "playwright-json",
+            Self::CucumberJson => "cucumber-json",
         }
+    }
+
+    fn is_json(self) -> bool {
+        matches!(
+            self,
+            Self::TestEngineJson
+                | Self::RspecJson
+                | Self::JestJson
+                | Self::PlaywrightJson
+                | Self::CucumberJson
+        )
     }
 
     /// The extension of such a file, without the dot.
     pub fn extension(self) -> &'static str {
-        match self {
-            Self::TestEngineJson => "json",
-            _ => "xml",
-        }
+        if self.is_json() { "json" } else { "xml" }
     }
 }
 
@@ -83,18 +113,28 @@ impl Shape {
 pub struct Generated {
     /// The size of the file.
     pub bytes: u64,
-    /// `<testcase>` elements, or records.
+    /// `<testcase>` elements, records, or what else a runner calls a result.
     pub results: u64,
-    /// Results with a `<failure>`, or records with `"result":"failed"`.
+    /// Results with a `<failure>`, or those of JSON that failed.
     pub failures: u64,
     /// Results with an `<error>`. JSON has none.
     pub errors: u64,
-    /// Results with a `<skipped/>`, or records with `"result":"skipped"`.
+    /// Results with a `<skipped/>`, or those of JSON that are skipped or pending.
     pub skipped: u64,
 }
 
+impl Generated {
+    fn add(&mut self, more: Self) {
+        self.bytes += more.bytes;
+        self.results += more.results;
+        self.failures += more.failures;
+        self.errors += more.errors;
+        self.skipped += more.skipped;
+    }
+}
+
 /// Writes a file of at least `target_bytes` to `out`: it ends with the first suite (or the first
-/// record) that reaches the target. The last suite is made to fit, so a file is rarely more than
+/// element of the JSON array) that reaches the target. The last suite is made to fit, so a file is rarely more than
 /// some KB larger than asked for.
 ///
 /// # Errors
@@ -105,9 +145,10 @@ pub fn write(
     seed: u64,
     out: &mut impl Write,
 ) -> io::Result<Generated> {
-    match shape {
-        Shape::TestEngineJson => json::write(target_bytes, seed, out),
-        _ => junit::write(shape, target_bytes, seed, out),
+    if shape.is_json() {
+        json::write(shape, target_bytes, seed, out)
+    } else {
+        junit::write(shape, target_bytes, seed, out)
     }
 }
 
@@ -151,6 +192,30 @@ pub fn cached(dir: &Path, shape: Shape, target_bytes: u64) -> io::Result<(PathBu
             Err(error)
         }
     }
+}
+
+/// Makes small `JUnit` files of about five results once under `dir`, a hundred in a folder, and
+/// gives the folder of all, with the counts of all together.
+///
+/// # Errors
+/// Whatever creating or writing a file under `dir` fails with.
+pub fn cached_many(dir: &Path, files: u64) -> io::Result<(PathBuf, Generated)> {
+    let stem = format!("{}-{files}-files-v{GENERATOR_VERSION}", Shape::Junit.name());
+    let (folder, sidecar) = (dir.join(&stem), dir.join(format!("{stem}.counts")));
+    // It is written last: with it, all are there.
+    if let Some(total) = read_sidecar(&sidecar) {
+        return Ok((folder, total));
+    }
+    let mut total = Generated::default();
+    for number in 0..files {
+        let package = folder.join(format!("package-{:03}", number / 100));
+        fs::create_dir_all(&package)?;
+        let mut content = Vec::new();
+        total.add(write(Shape::Junit, SMALL_FILE, CACHED_SEED + number, &mut content)?);
+        fs::write(package.join(format!("test-{:02}.xml", number % 100)), content)?;
+    }
+    fs::write(sidecar, sidecar_text(total))?;
+    Ok((folder, total))
 }
 
 fn sidecar_text(generated: Generated) -> String {
@@ -286,6 +351,10 @@ mod tests {
                 assert!(generated.bytes >= target, "{shape:?}");
                 let (result, failure) = match shape {
                     Shape::TestEngineJson => ("{\"id\":\"", "\"result\":\"failed\""),
+                    Shape::RspecJson => ("{\"id\":\"", "\"status\":\"failed\""),
+                    Shape::JestJson => ("\"title\":", "\"failed\",\"title\":"),
+                    Shape::PlaywrightJson => ("\"workerIndex\": ", "\"status\": \"failed\""),
+                    Shape::CucumberJson => ("\"scenario\"", "\"status\": \"failed\""),
                     _ => ("<testcase ", "<failure "),
                 };
                 assert_eq!(text.matches(result).count() as u64, generated.results, "{shape:?}");
@@ -309,6 +378,16 @@ mod tests {
         assert_eq!((&path, first), (&again, second));
         assert_eq!(fs::metadata(&again).and_then(|meta| meta.modified()).expect("there"), made);
         assert_eq!(fs::read_dir(&dir).expect("there").count(), 2);
+        fs::remove_dir_all(&dir).expect("removed");
+    }
+
+    #[test]
+    fn small_files_have_five_results() {
+        let dir = std::env::temp_dir().join(format!("generate-many-{}", std::process::id()));
+        let (folder, total) = cached_many(&dir, 200).expect("made");
+        assert_eq!(cached_many(&dir, 200).expect("found"), (folder.clone(), total));
+        assert_eq!(fs::read_dir(&folder).expect("there").count(), 2);
+        assert!((900..1_100).contains(&total.results), "{total:?}");
         fs::remove_dir_all(&dir).expect("removed");
     }
 }

@@ -5,7 +5,7 @@
 //! fare better: the token was refused, or no connection came about in all attempts.
 
 pub mod answer;
-mod body;
+pub mod body;
 mod client;
 mod pace;
 mod retry;

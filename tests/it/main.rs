@@ -24,6 +24,7 @@ mod exit_codes;
 mod faults;
 mod findings;
 mod fixtures;
+mod generated;
 mod inputs;
 mod multipart;
 mod output;

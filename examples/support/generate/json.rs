@@ -1,14 +1,17 @@
-//! Test Engine's own JSON: an array of records, with the spans of their history.
+//! JSON: an array of elements in an envelope. Test Engine's own records, with the spans of their
+//! history, are made here; what runners write, in `runner`.
 
 use std::io::{self, Write};
 
-use super::{AREAS, Generated, PARTS, Rng, push_all, push_hex, push_millis, push_number};
+use super::{
+    AREAS, Generated, PARTS, Rng, Shape, push_all, push_hex, push_millis, push_number, runner,
+};
 
-/// JSON records are written out whenever this many bytes have gathered.
+/// Elements are written out whenever this many bytes have gathered.
 const JSON_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Strings of JSON, escaped, without their quotes.
-const JSON_SCOPES: &[&str] = &[
+pub const SCOPES: &[&str] = &[
     "Checkout when the cart is empty",
     "Billing::Invoice#total",
     "Api::V2::OrdersController GET /orders",
@@ -16,7 +19,7 @@ const JSON_SCOPES: &[&str] = &[
     "検索 › ページング",
     "Ledger \\\"double entry\\\" invariants",
 ];
-const JSON_NAMES: &[&str] = &[
+pub const NAMES: &[&str] = &[
     "returns 404 for an unknown id",
     "rejects an expired token",
     "rounds half to even",
@@ -27,18 +30,18 @@ const JSON_NAMES: &[&str] = &[
     "prüft Größe und Maß",
     "sends the receipt once, and only once, per order",
 ];
-const JSON_FILES: &[&str] = &[
+pub const FILES: &[&str] = &[
     "./spec/models/billing/invoice_spec.rb",
     "./spec/requests/api/v2/orders_spec.rb",
     "./spec/system/checkout/empty_cart_spec.rb",
     "./spec/lib/ledger/double_entry_spec.rb",
 ];
-const JSON_REASONS: &[&str] = &[
+pub const REASONS: &[&str] = &[
     "expected: 200\\n     got: 503\\n\\n(compared using ==)",
     "Failure/Error: expect(page).to have_content(\\\"Zahlung\\\")",
     "Timeout::Error: execution expired",
 ];
-const JSON_LINES: &[&str] = &[
+pub const LINES: &[&str] = &[
     "expected \\\"open\\\" to equal \\\"closed\\\"",
     "  Diff:",
     "  @@ -1 +1 @@",
@@ -46,7 +49,7 @@ const JSON_LINES: &[&str] = &[
     "  +größe: 4",
     "\\tRuntimeError: connection reset by peer",
 ];
-const JSON_FRAMES: &[&str] = &[
+pub const FRAMES: &[&str] = &[
     "./spec/models/billing/invoice_spec.rb:118:in `block (3 levels) in <top (required)>'",
     "/usr/local/bundle/gems/rspec-core-3.13.0/lib/rspec/core/example.rb:263:in `instance_exec'",
     "/usr/local/bundle/gems/activesupport-7.1.3/lib/active_support/execution_wrapper.rb:88:in `wrap'",
@@ -70,16 +73,29 @@ const SPANS: &[(&str, &str)] = &[
     ("sleep", ""),
 ];
 
-pub fn write(target_bytes: u64, seed: u64, out: &mut impl Write) -> io::Result<Generated> {
+pub fn write(
+    shape: Shape,
+    target_bytes: u64,
+    seed: u64,
+    out: &mut impl Write,
+) -> io::Result<Generated> {
     let mut rng = Rng(seed);
     let mut total = Generated::default();
-    let mut buffer = String::from("[\n");
+    let (open, separator, close) = envelope(shape);
+    let mut buffer = open.to_owned();
     // Microseconds since the run began.
     let mut clock = 0_u64;
     loop {
-        push_record(&mut buffer, &mut clock, &mut total, &mut rng);
-        let done = total.bytes + buffer.len() as u64 + 3 >= target_bytes;
-        buffer.push_str(if done { "\n]\n" } else { ",\n" });
+        match shape {
+            Shape::RspecJson => runner::push_rspec(&mut buffer, &mut total, &mut rng),
+            Shape::JestJson => runner::push_jest(&mut buffer, &mut total, &mut rng),
+            Shape::PlaywrightJson => runner::push_playwright(&mut buffer, &mut total, &mut rng),
+            Shape::CucumberJson => runner::push_cucumber(&mut buffer, &mut total, &mut rng),
+            _ => push_record(&mut buffer, &mut clock, &mut total, &mut rng),
+        }
+        let close = close(&total);
+        let done = total.bytes + (buffer.len() + close.len()) as u64 >= target_bytes;
+        buffer.push_str(if done { &close } else { separator });
         if done || buffer.len() >= JSON_BUFFER_BYTES {
             total.bytes += buffer.len() as u64;
             out.write_all(buffer.as_bytes())?;
@@ -89,6 +105,38 @@ pub fn write(target_bytes: u64, seed: u64, out: &mut impl Write) -> io::Result<G
             out.flush()?;
             return Ok(total);
         }
+    }
+}
+
+/// What stands before the elements, between them, and behind them, given what was counted.
+fn envelope(shape: Shape) -> (&'static str, &'static str, fn(&Generated) -> String) {
+    match shape {
+        Shape::RspecJson => (r#"{"version":"3.13.5","seed":11873,"examples":["#, ",", |total| {
+            let Generated { results, failures, skipped, .. } = total;
+            format!(
+                "],\"summary\":{{\"duration\":1.5,\"example_count\":{results},\
+                 \"failure_count\":{failures},\"pending_count\":{skipped},\
+                 \"errors_outside_of_examples_count\":0}},\
+                 \"summary_line\":\"{results} examples, {failures} failures, {skipped} pending\"}}\n"
+            )
+        }),
+        Shape::JestJson => {
+            (r#"{"openHandles":[],"startTime":1771496400120,"testResults":["#, ",", |total| {
+                let Generated { results, failures, skipped, .. } = total;
+                let passed = results - failures - skipped;
+                format!(
+                    "],\"numTotalTests\":{results},\"numFailedTests\":{failures},\
+                 \"numPassedTests\":{passed},\"numPendingTests\":{skipped},\
+                 \"success\":false,\"wasInterrupted\":false}}\n"
+                )
+            })
+        }
+        Shape::PlaywrightJson => (
+            "{\n  \"config\": {\"rootDir\": \"/home/ci/shop/e2e\", \"version\": \"1.55.0\"},\n  \"suites\": [\n",
+            ",\n",
+            |_| "\n  ],\n  \"errors\": []\n}\n".to_owned(),
+        ),
+        _ => ("[\n", ",\n", |_| "\n]\n".to_owned()),
     }
 }
 
@@ -109,12 +157,9 @@ fn push_record(to: &mut String, clock: &mut u64, total: &mut Generated, rng: &mu
 
     to.push_str("{\"id\":\"");
     push_uuid(to, rng);
-    push_all(
-        to,
-        &["\",\"scope\":\"", rng.pick(JSON_SCOPES), "\",\"name\":\"", rng.pick(JSON_NAMES), " ("],
-    );
+    push_all(to, &["\",\"scope\":\"", rng.pick(SCOPES), "\",\"name\":\"", rng.pick(NAMES), " ("]);
     push_number(to, total.results);
-    let file = rng.pick(JSON_FILES);
+    let file = rng.pick(FILES);
     push_all(to, &[")\",\"location\":\"", file, ":"]);
     push_number(to, rng.between(1, 900));
     push_all(to, &["\",\"file_name\":\"", file, "\",\"result\":\"", result, "\""]);
@@ -123,13 +168,13 @@ fn push_record(to: &mut String, clock: &mut u64, total: &mut Generated, rng: &mu
             to,
             &[
                 ",\"failure_reason\":\"",
-                rng.pick(JSON_REASONS),
+                rng.pick(REASONS),
                 "\",\"failure_expanded\":[{\"expanded\":",
             ],
         );
-        push_strings(to, JSON_LINES, rng.between(2, 12), rng);
+        push_strings(to, LINES, rng.between(2, 12), rng);
         to.push_str(",\"backtrace\":");
-        push_strings(to, JSON_FRAMES, rng.between(4, 18), rng);
+        push_strings(to, FRAMES, rng.between(4, 18), rng);
         to.push_str("}]");
     }
     push_history(to, clock, rng);
@@ -178,7 +223,7 @@ fn push_times(to: &mut String, start: u64, duration: u64) {
     }
 }
 
-fn push_strings(to: &mut String, choices: &[&str], count: u64, rng: &mut Rng) {
+pub fn push_strings(to: &mut String, choices: &[&str], count: u64, rng: &mut Rng) {
     for index in 0..count {
         push_all(to, &[if index == 0 { "[\"" } else { ",\"" }, rng.pick(choices), "\""]);
     }

@@ -139,7 +139,6 @@ impl Mix {
             huge_output: (100_000, 1_000_000),
         };
         match shape {
-            Shape::Junit | Shape::TestEngineJson => common,
             Shape::JunitTextHeavy => {
                 Self { result_bytes: 4_000, suite_results: 60, failures: 300, ..common }
             }
@@ -161,6 +160,7 @@ impl Mix {
             Shape::JunitFewLarge => {
                 Self { result_bytes: 45_000, suite_results: 20, huge_suites: 0, ..common }
             }
+            _ => common,
         }
     }
 }
@@ -299,7 +299,7 @@ impl Suite {
             }
             Shape::JunitCdataHeavy => push_cdata(body, "      ", rng.between(500, 8_000), rng),
             Shape::JunitFewLarge => push_cdata(body, "      ", rng.between(36_000, 54_000), rng),
-            Shape::Junit | Shape::TestEngineJson => {}
+            _ => {}
         }
         if fate < mix.failures {
             self.counts.failures += 1;
