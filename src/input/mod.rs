@@ -112,7 +112,7 @@ impl Content {
         Self { head, rest: Box::new(rest) }
     }
 
-    /// The first bytes: [`HEAD`] of them, if it has so many.
+    /// The first 64 KiB, if it has so many.
     ///
     /// # Errors
     /// What reading gives.
