@@ -121,7 +121,7 @@ impl<W: Write> Writer<'_, W> {
             if !kinds.is_empty() {
                 write!(self.out, ", {}", kinds.join(", "))?;
             }
-            if breaks_off(file) {
+            if file.findings.break_off() {
                 write!(self.out, " before the first error")?;
             }
         }
@@ -263,14 +263,6 @@ impl<W: Write> Writer<'_, W> {
         }
         Ok(())
     }
-}
-
-/// Whether the counts are those before an error, as the document cannot be read beyond it.
-fn breaks_off(file: &FileReport) -> bool {
-    file.findings.counts().keys().any(|code| {
-        let is_syntax = code.as_str().starts_with("xml-") || code.as_str().starts_with("json-");
-        is_syntax && code.severity() == Severity::Error
-    })
 }
 
 /// How many results the service says it took; unknown where it does not say.

@@ -54,7 +54,8 @@ pub fn scan(source: impl Read, limits: Limits) -> io::Result<Scan> {
     // What a DOCTYPE names may be needed by what follows it.
     let has_doctype = findings.counts().contains_key(&Code::XmlDoctype);
     let merge = if has_doctype { Merge::Alone } else { junit.merge };
-    let pieces = Pieces { list: junit.cutter.finish(extent.bytes), merge };
+    let length = (!findings.break_off()).then_some(extent.bytes);
+    let pieces = Pieces { merge, ..junit.cutter.finish(length) };
     Ok(Scan { counts, findings, extent, pieces })
 }
 
@@ -175,11 +176,10 @@ impl Handler for Junit {
     fn close(&mut self, end_tag: ByteRange, context: &mut dyn Context) {
         let Some(Open { role, kind }) = self.open.pop() else { return };
         match role {
-            Role::Container => self.cutter.close_container(&end_tag),
-            Role::Unit => {
-                let line = context.mark(end_tag.end.saturating_sub(1)).line();
-                self.cutter.close_unit(end_tag.end, line);
+            Role::Container => {
+                self.cutter.close_container(&end_tag, context.mark(end_tag.end));
             }
+            Role::Unit => self.cutter.close_unit(context.mark(end_tag.end)),
             Role::Properties(start) => self.cutter.properties(start..end_tag.end),
             Role::Inside => {}
         }

@@ -9,10 +9,14 @@
 //! one behind it: with its attributes as they stand, except for the counts and times, which become
 //! those of the piece, and with the properties repeated that stand before the cut. So is the
 //! document's prolog: what follows may need its DOCTYPE.
+//!
+//! Where a document breaks off, it is cut behind the last child of a container that is complete. So
+//! its pieces are whole all the same; containers that were opened behind that are left out.
 
 use bytes::Bytes;
 
-use super::{Limits, Part, Piece, Tally};
+use super::{Limits, Part, Piece, Pieces, Tally};
+use crate::scan::window::Mark;
 use crate::spool::ByteRange;
 
 /// By how much a count or time may be longer than the one that it replaces, in bytes.
@@ -140,6 +144,16 @@ struct Unit {
     line: u64,
 }
 
+/// Where the last child of a container that is complete ends.
+#[derive(Debug, Clone, Copy)]
+struct Complete {
+    end: Mark,
+    /// Within how many containers.
+    depth: usize,
+    /// What was counted up to there.
+    tally: Tally,
+}
+
 /// Follows a document and cuts it; see the module.
 #[derive(Debug)]
 pub struct XmlCutter {
@@ -156,6 +170,7 @@ pub struct XmlCutter {
     /// Where the last unit ends, and on which line.
     last_end: u64,
     last_line: u64,
+    complete: Option<Complete>,
     pieces: Vec<Piece>,
     /// The root's tag and end tag, once it has ended.
     root: Option<(ByteRange, ByteRange)>,
@@ -175,6 +190,7 @@ impl XmlCutter {
             unit: None,
             last_end: 0,
             last_line: 0,
+            complete: None,
             pieces: Vec::new(),
             root: None,
         }
@@ -204,7 +220,7 @@ impl XmlCutter {
     }
 
     /// The innermost container closes: its end tag is here. The root's end ends the document.
-    pub fn close_container(&mut self, end_tag: &ByteRange) {
+    pub fn close_container(&mut self, end_tag: &ByteRange, end: Mark) {
         if self.frames.len() == 1 {
             self.end_of_root(end_tag);
         }
@@ -215,6 +231,12 @@ impl XmlCutter {
             // A later sibling at the same depth is none that was opened again.
             reopened.until.get_or_insert(self.tally);
         }
+        self.completed(end);
+    }
+
+    /// A child of the innermost container is complete.
+    const fn completed(&mut self, end: Mark) {
+        self.complete = Some(Complete { end, depth: self.frames.len(), tally: self.tally });
     }
 
     /// Properties of the innermost container are here.
@@ -240,8 +262,9 @@ impl XmlCutter {
     }
 
     /// The unit ends; all in it is counted.
-    pub fn close_unit(&mut self, end: u64, line: u64) {
+    pub fn close_unit(&mut self, mark: Mark) {
         let Some(unit) = self.unit.take() else { return };
+        let end = mark.offset();
         let is_first = unit.before.counts.results == self.current.before.counts.results;
         if is_first && self.has_results(&self.current) {
             self.current.first_line = unit.line;
@@ -254,10 +277,11 @@ impl XmlCutter {
             self.spare = None;
         }
         if self.tally.counts.results > unit.before.counts.results {
-            self.last_line = line;
+            self.last_line = mark.line();
         }
         self.current.units += 1;
         self.last_end = end;
+        self.completed(mark);
     }
 
     fn has_results(&self, piece: &Current) -> bool {
@@ -352,6 +376,23 @@ impl XmlCutter {
 
     /// Ends the last piece with the root.
     fn end_of_root(&mut self, end_tag: &ByteRange) {
+        self.root = self.frames.first().map(|root| (root.tag.range.clone(), end_tag.clone()));
+        self.end_of_results(end_tag.start, Some(end_tag));
+    }
+
+    /// Ends the last piece behind what is complete, as if all that is open ended there.
+    fn break_off(&mut self) -> Option<Mark> {
+        let Complete { end, depth, tally } = self.complete?;
+        if self.root.is_none() {
+            self.frames.truncate(depth);
+            self.tally = tally;
+            self.end_of_results(end.offset(), None);
+        }
+        Some(end)
+    }
+
+    /// Ends the last piece with the containers that are open.
+    fn end_of_results(&mut self, end: u64, root_end: Option<&ByteRange>) {
         if !self.has_results(&self.current)
             && let Some(spare) = self.spare.take()
         {
@@ -359,19 +400,23 @@ impl XmlCutter {
             self.pieces.pop();
             self.current = spare;
         }
-        self.root = self.frames.first().map(|root| (root.tag.range.clone(), end_tag.clone()));
-        let piece = self.piece(end_tag.start, 1, &self.tally, Some(end_tag));
+        let piece = self.piece(end, self.frames.len(), &self.tally, root_end);
         self.pieces.push(piece);
     }
 
-    /// The pieces of a document of `length` bytes.
-    pub fn finish(mut self, length: u64) -> Vec<Piece> {
+    /// The pieces of a document of `length` bytes, or of one that breaks off.
+    pub fn finish(mut self, length: Option<u64>) -> Pieces {
+        let Some(length) = length else {
+            let broken_off = self.break_off().map(|end| end.place(String::new()));
+            return Pieces { list: self.pieces, broken_off, ..Pieces::default() };
+        };
         if self.pieces.len() > 1
             && self.tally.counts.results <= self.limits.results
             && length <= self.limits.bytes
             && let Some((root, end)) = &self.root
         {
-            return vec![Piece::whole(root, end, length, &self.pieces)];
+            let list = vec![Piece::whole(root, end, length, &self.pieces)];
+            return Pieces { list, ..Pieces::default() };
         }
         if let Some(last) = self.pieces.last_mut()
             && let Some(Part::Range(root_end)) = last.close.last()
@@ -379,6 +424,6 @@ impl XmlCutter {
         {
             last.after.push(Part::Range(root_end.end..length));
         }
-        self.pieces
+        Pieces { list: self.pieces, ..Pieces::default() }
     }
 }
