@@ -3,11 +3,12 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::config::{Config, Mode};
-use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN};
+use crate::config::{Broken, Config, Mode};
+use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN, Severity};
 use crate::format::{Format, HEAD};
 use crate::input::{self, Input, ReadError};
 use crate::progress::{Event, Observer, Phase};
+use crate::salvage::{self, Account, Salvaged};
 use crate::scan::cut::{Limits, Pieces};
 use crate::scan::{self, Counts, Extent, Scan};
 use crate::spool::{Region, Spool};
@@ -19,6 +20,8 @@ pub struct Checked {
     /// Where it is in the spool, if it could be read.
     pub region: Option<Region>,
     pub scan: Scan,
+    /// If it is salvaged, region and scan are of what it became, but for the findings.
+    pub salvage: Option<Account>,
 }
 
 /// Reads all inputs into a spool, then scans them.
@@ -39,6 +42,10 @@ pub fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, S
     for file in &mut files {
         scan_file(file, config.limits, observer)
             .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+        if config.checks.broken == Broken::Salvaged {
+            salvage_file(file, &mut spool, config.limits, observer)
+                .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+        }
         if matches!(config.mode, Mode::Validate) {
             // Nothing is planned.
             file.scan.pieces = Pieces::default();
@@ -99,7 +106,7 @@ fn read(
     }
     let extent = Extent { bytes: region.as_ref().map_or(0, Region::length), lines: 0 };
     let scan = Scan { counts: Counts::default(), findings, extent, pieces: Pieces::default() };
-    Ok(Checked { input, format, region, scan })
+    Ok(Checked { input, format, region, scan, salvage: None })
 }
 
 fn scan_file(file: &mut Checked, limits: Limits, observer: &dyn Observer) -> io::Result<()> {
@@ -113,6 +120,32 @@ fn scan_file(file: &mut Checked, limits: Limits, observer: &dyn Observer) -> io:
         findings.push(Finding::of_file(Code::ResultsOverLimit, message));
     }
     file.scan = Scan { findings, ..scan };
+    Ok(())
+}
+
+/// Saves what can be saved of a file that was scanned and is broken.
+fn salvage_file(
+    file: &mut Checked,
+    spool: &mut Spool,
+    limits: Limits,
+    observer: &dyn Observer,
+) -> io::Result<()> {
+    let (Some(format), Some(region)) = (file.format, &file.region) else { return Ok(()) };
+    let findings = &mut file.scan.findings;
+    if findings.count(Severity::Error) == 0 {
+        return Ok(());
+    }
+    match salvage::salvage(format, region, findings, spool, limits)? {
+        Ok(Salvaged { region, scan, account }) => {
+            file.scan = Scan { findings: std::mem::take(findings), ..scan };
+            file.region = Some(region);
+            file.salvage = Some(account);
+        }
+        Err(reason) => {
+            let warning = format!("{} cannot be salvaged: {reason}", file.input.name());
+            observer.event(&Event::Warning(&warning));
+        }
+    }
     Ok(())
 }
 

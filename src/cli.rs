@@ -88,6 +88,11 @@ pub struct Cli {
     #[arg(long, help_heading = CHECKS)]
     pub strict: bool,
 
+    /// Send what can be saved of broken JUnit XML and Test Engine JSON, and say what was lost; such
+    /// files count as valid
+    #[arg(long, help_heading = CHECKS, conflicts_with = "strict")]
+    pub salvage: bool,
+
     /// Send the valid files though others are rejected; the exit code says so all the same
     #[arg(long, help_heading = CHECKS, conflicts_with = "validate_only")]
     pub skip_invalid: bool,

@@ -13,6 +13,7 @@ use crate::finding::Severity;
 use crate::format::Format;
 use crate::plan::{self, PlannedFile, Upload};
 use crate::progress::{Event, Observer, Phase};
+use crate::report::text;
 use crate::report::{FileReport, Report, RunReport, UploadEnd, UploadReport};
 use crate::spool::Region;
 
@@ -46,6 +47,13 @@ pub async fn run(
         }
     };
     report.files = checked.iter_mut().map(|file| file_report(file, config)).collect();
+    for (file, salvage) in
+        report.files.iter().filter_map(|file| Some((file, file.salvage.as_ref()?)))
+    {
+        let kept = text::counted(salvage.results_kept, "result");
+        let warning = format!("salvaged {}: kept {kept}; {}", file.path, text::losses(salvage));
+        observer.event(&Event::Warning(&warning));
+    }
     if matches!(config.mode, Mode::Validate) || !report.may_send() {
         return report;
     }
@@ -65,6 +73,8 @@ pub async fn run(
 /// What is reported of a file; its findings move there.
 fn file_report(file: &mut Checked, config: &Config) -> FileReport {
     let findings = std::mem::take(&mut file.scan.findings);
+    let salvage = file.salvage.take();
+    let length = file.region.as_ref().map_or(0, Region::length);
     let rejects = if config.checks.strict {
         !findings.is_empty()
     } else {
@@ -73,10 +83,11 @@ fn file_report(file: &mut Checked, config: &Config) -> FileReport {
     FileReport {
         path: file.input.name(),
         format: file.format,
-        bytes: file.region.as_ref().map_or(0, Region::length),
+        bytes: salvage.as_ref().map_or(length, |salvage| salvage.bytes),
         counts: file.scan.counts,
-        is_valid: !rejects,
+        is_valid: salvage.is_some() || !rejects,
         findings,
+        salvage,
     }
 }
 

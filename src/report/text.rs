@@ -9,6 +9,7 @@ use indicatif::{HumanBytes, HumanCount};
 use super::{FileReport, Report, RunMode, Totals, UploadReport};
 use crate::deliver::Outcome;
 use crate::finding::{Finding, LISTED_PER_CODE, Severity};
+use crate::salvage::Account;
 
 /// How many valid files are listed one by one; of more, only the sum is shown.
 const LISTED_FILES: usize = 20;
@@ -62,11 +63,13 @@ impl<W: Write> Writer<'_, W> {
         let totals = report.totals();
         if report.files.len() > 1 {
             let valid = report.files.iter().filter(|file| file.is_valid).count();
+            let salvaged = report.files.iter().filter(|file| file.salvage.is_some()).count();
             writeln!(
                 self.out,
-                "{} of {} files valid: {}",
+                "{} of {} files valid{}: {}",
                 count(valid as u64),
                 count(totals.files),
+                if salvaged > 0 { format!(", {salvaged} of them salvaged") } else { String::new() },
                 results(&totals)
             )?;
         }
@@ -97,15 +100,20 @@ impl<W: Write> Writer<'_, W> {
     }
 
     fn file(&mut self, file: &FileReport) -> io::Result<()> {
-        let Palette { good, bad, strong, dim, .. } = self.palette;
-        let (style, verdict) = if file.is_valid { (good, "valid") } else { (bad, "rejected") };
+        let Palette { good, bad, warning, strong, dim } = self.palette;
+        let (style, verdict) = match (&file.salvage, file.is_valid) {
+            (Some(_), _) => (warning, "salvaged"),
+            (None, true) => (good, "valid"),
+            (None, false) => (bad, "rejected"),
+        };
         write!(self.out, "{style}{verdict}{style:#} {strong}{}{strong:#}", printable(&file.path))?;
         if let Some(format) = file.format {
             let counts = &file.counts;
             write!(
                 self.out,
-                " {dim}({format}, {}){dim:#} {}",
+                " {dim}({format}, {}){dim:#} {}{}",
                 HumanBytes(file.bytes),
+                if file.salvage.is_some() { "kept " } else { "" },
                 counted(counts.results, "result")
             )?;
             let kinds = [
@@ -121,7 +129,9 @@ impl<W: Write> Writer<'_, W> {
             if !kinds.is_empty() {
                 write!(self.out, ", {}", kinds.join(", "))?;
             }
-            if file.findings.break_off() {
+            if let Some(salvage) = &file.salvage {
+                write!(self.out, "; {}", losses(salvage))?;
+            } else if file.findings.break_off() {
                 write!(self.out, " before the first error")?;
             }
         }
@@ -265,6 +275,23 @@ impl<W: Write> Writer<'_, W> {
     }
 }
 
+/// What a file that was salvaged lost, and what was replaced in it.
+#[must_use]
+pub fn losses(account: &Account) -> String {
+    let Account { results_lost, bytes_lost, lost_from, replaced, .. } = account;
+    let lost = lost_from.as_ref().map(|place| {
+        let bytes = format!("{} after line {}", counted(*bytes_lost, "byte"), place.line);
+        let results = counted(*results_lost, "result");
+        if *results_lost == 0 { bytes } else { format!("{results}, {bytes}") }
+    });
+    let replaced = Some(replaced.total()).filter(|total| *total > 0);
+    let said = [
+        lost.map(|lost| format!("dropped {lost}")),
+        replaced.map(|total| format!("replaced {}", counted(total, "character"))),
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
 /// How many results the service says it took; unknown where it does not say.
 fn queued(report: &Report) -> String {
     let accepted = report.uploads.iter().filter(|upload| upload.is_accepted());
@@ -280,7 +307,8 @@ fn results(totals: &Totals) -> String {
 }
 
 /// `1 result`, `1,000 results`
-fn counted(number: u64, what: &str) -> String {
+#[must_use]
+pub fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 

@@ -27,5 +27,6 @@ mod multipart;
 mod output;
 mod plan;
 mod run_env;
+mod salvage;
 mod servers;
 mod splitting;

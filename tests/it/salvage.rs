@@ -1,0 +1,228 @@
+//! What is saved of broken files: what must always hold of it, and how it is reported.
+
+use std::fs;
+use std::process::Command;
+
+use bktec_upload::finding::Severity;
+use bktec_upload::format::Format;
+use bktec_upload::plan::{self, Packing, PlannedFile};
+use bktec_upload::salvage::{Account, Salvaged, salvage};
+use bktec_upload::scan;
+use bktec_upload::scan::cut::Limits;
+use bktec_upload::spool::Spool;
+use proptest::prelude::*;
+
+use crate::generate::{self, Shape};
+use crate::harness::{fixture, folder, has_program, junit, left_behind, scripted, tool, upload};
+use crate::plan::{UNLIMITED, check_counts, content, document, results};
+
+const PAIRS: Limits = Limits { results: 2, bytes: u64::MAX };
+
+/// All that there is in JUnit files, and a few results after each other.
+const DOCUMENT: &str = "\u{feff}<?xml version='1.0'?>\n<!DOCTYPE testsuites SYSTEM 'a>b'>\n<!-- é -->\n\
+    <testsuites tests='6' name='ü'>\n <testsuite name='a' tests=\"3\">\
+    <properties><property name='p' value='1'/></properties>\n\
+    <testcase name='1' classname='c' time='0.5'/>\n<testcase name='é>' classname='c'>\
+    <failure message='&lt;'>t]]&gt;<!-- </testcase> --></failure>\n</testcase>\
+    <system-out><![CDATA[<testcase/>]]></system-out>\
+    <testsuite tests='1' failures = '0'><testcase name='3' classname='c'></testcase></testsuite>\
+    </testsuite>\n<testsuite tests='0'/><testsuite name='b'><testsuite><?pi > ?>\n\
+    <testcase name='4' classname='c'/><testcase name='5' classname='c'/>\n\
+    <testcase name='6' classname='c'/></testsuite></testsuite>\n</testsuites>\n<!-- end -->\n";
+
+/// As a JSON library writes records, so that they are the same bytes after it.
+const RECORDS: &str = " [\n{\"history\":{\"duration\":2.5,\"start_at\":1},\"name\":\"a\"},\n\
+    {\"history\":{\"duration\":2,\"start_at\":1},\"name\":\"é]}\",\"result\":\"failed\"} , \
+    {\"history\":{\"duration\":2,\"start_at\":1},\"name\":\"\\\"\"}\n]\n";
+
+/// What is sent of a broken document and the account of it, or why nothing is; `None` if it is not
+/// broken.
+fn saved(
+    format: Format,
+    document: &[u8],
+    limits: Limits,
+) -> Option<Result<(Vec<Vec<u8>>, Account), String>> {
+    let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
+    let region = spool.append_from(&mut &document[..]).unwrap();
+    let scan = scan::scan(format, region.reader(), limits).unwrap();
+    if scan.findings.count(Severity::Error) == 0 {
+        return None;
+    }
+    let salvaged = salvage(format, &region, &scan.findings, &mut spool, limits).unwrap();
+    Some(salvaged.map(|Salvaged { region, scan, account }| {
+        let file_name = "a".to_owned();
+        let file = PlannedFile { index: 0, file_name, format, region: &region, scan: &scan };
+        let uploads = plan::plan(&[file], limits, Packing::On);
+        let held: u64 = uploads.iter().map(|upload| upload.results).sum();
+        assert_eq!((held, scan.counts.results), (account.results_kept, account.results_kept));
+        let contents: Vec<_> = uploads.iter().map(content).collect();
+        for (content, upload) in contents.iter().zip(&uploads) {
+            let again = scan::scan(format, content.as_slice(), UNLIMITED).unwrap();
+            let shown = String::from_utf8_lossy(content);
+            assert_eq!(again.findings.count(Severity::Error), 0, "{:?}\n{shown}", again.findings);
+            assert_eq!(again.counts.results, upload.results, "{shown}");
+            assert!(upload.results > 0 && upload.results <= limits.results, "{shown}");
+            if format == Format::Junit {
+                check_counts(content);
+            }
+        }
+        assert_eq!(account.bytes, document.len() as u64);
+        let lost_from = account.lost_from.as_ref().map_or(account.bytes, |place| place.offset);
+        assert_eq!(account.bytes_lost, account.bytes - lost_from);
+        (contents, account)
+    }))
+}
+
+/// The results of a document, and where each ends.
+fn results_with_ends(format: Format, document: &[u8]) -> Vec<(Vec<u8>, usize)> {
+    let mut at = 0;
+    let ends = results(format, document).into_iter().map(|result| {
+        at += memchr::memmem::find(&document[at..], &result).unwrap() + result.len();
+        (result, at)
+    });
+    ends.collect()
+}
+
+/// libxml2 takes all of these documents.
+fn check_with_xmllint(documents: &[Vec<u8>]) {
+    if !has_program("xmllint", &["--version"]) {
+        return;
+    }
+    let files = tempfile::tempdir().unwrap();
+    let paths: Vec<_> = documents
+        .iter()
+        .enumerate()
+        .map(|(number, document)| {
+            let path = files.path().join(format!("{number}.xml"));
+            fs::write(&path, document).unwrap();
+            path
+        })
+        .collect();
+    for paths in paths.chunks(500) {
+        let checked = Command::new("xmllint").args(["--noout", "--nonet"]).args(paths).output();
+        let checked = checked.unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
+}
+
+#[test]
+fn a_document_cut_off_anywhere_keeps_the_results_that_were_complete() {
+    let mut documents = Vec::new();
+    for (format, document) in [(Format::Junit, DOCUMENT), (Format::Json, RECORDS)] {
+        let document = document.as_bytes();
+        let whole = results_with_ends(format, document);
+        assert_eq!(whole.len(), if format == Format::Junit { 6 } else { 3 });
+        for limits in [UNLIMITED, PAIRS] {
+            for cut in 0..document.len() {
+                let expected: Vec<_> = whole.iter().filter(|(_, end)| *end <= cut).collect();
+                match saved(format, &document[..cut], limits) {
+                    None => assert!(document[cut..].trim_ascii().len() <= 13, "{cut}"),
+                    Some(Err(_)) => assert_eq!(expected.len(), 0, "{format} cut at {cut}"),
+                    Some(Ok((contents, account))) => {
+                        let kept = contents.iter().flat_map(|content| results(format, content));
+                        assert!(
+                            kept.eq(expected.iter().map(|(result, _)| result.clone())),
+                            "{format} cut at {cut}"
+                        );
+                        assert_eq!(account.replaced.total(), 0, "{format} cut at {cut}");
+                        assert!(
+                            account.lost_from.unwrap().offset
+                                >= expected[expected.len() - 1].1 as u64
+                        );
+                        assert!(account.results_lost <= 1, "{format} cut at {cut}");
+                        if format == Format::Junit {
+                            documents.extend(contents);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(documents.len() > 1000);
+    check_with_xmllint(&documents);
+}
+
+/// Something that must not be in a document, as it is written in text, an attribute or a comment.
+fn illegal() -> impl Strategy<Value = &'static [u8]> {
+    prop::sample::select(vec![
+        &b"\x1b[31m"[..],
+        b"\0",
+        b"\x0b",
+        b"\xff",
+        b"\xc3",
+        b"\xe2\x82",
+        b"\xed\xa0\x80",
+        b"\xef\xbf\xbf",
+        b"&#27;",
+        b"&#x0;",
+        b"&#xFFFF;",
+        b"&",
+        b" & ",
+        b"&nbsp;",
+        b"&#;",
+        b"&a b;",
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn illegal_characters_cost_no_result(
+        illegal in prop::collection::vec(illegal(), 1..12),
+        cut in prop_oneof![Just(None), (0..400_usize).prop_map(Some)],
+    ) {
+        let mut document = b"<testsuites><!-- ".to_vec();
+        let mut whole = 0;
+        for (number, illegal) in illegal.iter().enumerate() {
+            document.extend(*illegal);
+            // An `&` begins no reference in these.
+            let (before, after): (&[u8], &[u8]) = match number % 4 {
+                0 => (b" --><testcase name='", b"' classname='&amp;c'>text "),
+                1 => (b"</testcase>\n<testcase name='t' classname='c'><system-out><![CDATA[", b" "),
+                2 => (b" ]]></system-out></testcase><testcase name=\"", b"\" classname='c'/><!--"),
+                _ => (b" ", b""),
+            };
+            document.extend(before);
+            document.extend(*illegal);
+            document.extend(after);
+        }
+        let last = illegal.len() % 4;
+        document.extend(match last {
+            1 => &b"</testcase>"[..],
+            2 => b"]]></system-out></testcase>",
+            3 => b"-->",
+            _ => b" --><testcase name='z' classname='c'/>",
+        });
+        document.extend(b"</testsuites>");
+        if let Some(cut) = cut {
+            document.truncate(cut);
+        } else {
+            whole = memchr::memmem::find_iter(&document, b"<testcase").count();
+        }
+        if let Some(Ok((contents, account))) = saved(Format::Junit, &document, UNLIMITED) {
+            prop_assert!(account.results_kept >= whole as u64);
+            check_with_xmllint(&contents);
+        } else {
+            prop_assert!(whole == 0, "{}", String::from_utf8_lossy(&document));
+        }
+    }
+
+    #[test]
+    fn what_is_saved_of_anything_is_sound(
+        (_, mut document) in document(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..4),
+    ) {
+        for (at, byte, kind) in changes {
+            let at = at.index(document.len());
+            match kind {
+                0 => document[at] = byte,
+                1 => document.insert(at, byte),
+                _ => drop(document.remove(at)),
+            }
+        }
+        if let Some(Ok((contents, _))) = saved(Format::Junit, &document, PAIRS) {
+            check_with_xmllint(&contents);
+        }
+    }
+}
