@@ -62,9 +62,6 @@ fn saved(
             assert_eq!(again.findings.count(Severity::Error), 0, "{:?}\n{shown}", again.findings);
             assert_eq!(again.counts.results, upload.results, "{shown}");
             assert!(upload.results > 0 && upload.results <= limits.results, "{shown}");
-            if format == Format::Junit {
-                check_counts(content);
-            }
         }
         assert_eq!(account.bytes, document.len() as u64);
         let lost_from = account.lost_from.as_ref().map_or(account.bytes, |place| place.offset);
@@ -131,6 +128,7 @@ fn a_document_cut_off_anywhere_keeps_the_results_that_were_complete() {
                         );
                         assert!(account.results_lost <= 1, "{format} cut at {cut}");
                         if format == Format::Junit {
+                            contents.iter().for_each(|content| check_counts(content));
                             documents.extend(contents);
                         }
                     }
@@ -225,4 +223,131 @@ proptest! {
             check_with_xmllint(&contents);
         }
     }
+}
+
+/// A file that breaks off in its third result, with a character and a reference in what is before.
+const BROKEN: &str = "<testsuites tests=\"3\">\n<testsuite name=\"s\" tests=\"3\" failures=\"2\">\n\
+    <testcase name=\"a\" classname=\"c\"/><testcase name=\"&#27;[1m\" classname=\"c\">\n\
+    <failure>\u{1b}[31mé &nbsp;\u{1b}</failure></testcase>\n<!-- \u{1} -->\n\
+    <testcase name=\"b\u{1}\" classname=\"c\"><fail";
+
+#[tokio::test]
+async fn what_was_lost_and_replaced_is_in_both_reports_and_on_standard_error() {
+    let files = folder(&[("a.xml", BROKEN.as_bytes()), ("b.xml", junit(2).as_bytes())]);
+    let paths = ["a.xml", "b.xml"].map(|name| files.path().join(name));
+    let words = "dropped 1 result, 51 bytes after line 4; replaced 4 characters";
+    let ran = tool(&paths).args(["--salvage", "--validate-only"]).run().await.expect(0);
+    let ran =
+        ran.says(&format!("a.xml (junit, {} B) kept 2 results, 1 failed; {words}", BROKEN.len()));
+    ran.says("2 of 2 files valid, 1 of them salvaged: 4 results")
+        .says("[xml-truncated]")
+        .tells(&format!("warning: salvaged {}: kept 2 results; {words}", paths[0].display()));
+
+    let receiver = scripted([]).await;
+    let report = upload(&receiver, &paths)
+        .args(["--salvage", "--report=json"])
+        .run()
+        .await
+        .expect(0)
+        .report();
+    let file = &report["files"][0];
+    assert_eq!(
+        (&file["valid"], &file["results"], &file["bytes"]),
+        (&true.into(), &2.into(), &BROKEN.len().into())
+    );
+    assert_eq!(file["finding_counts"]["xml-illegal-character"], 4);
+    assert_eq!(report["files"][1]["salvage"], serde_json::Value::Null);
+    let text = serde_json::to_string_pretty(&file["salvage"]).unwrap();
+    insta::assert_snapshot!("account_of_a_salvaged_file", text);
+    // It shares an upload with the sound one.
+    assert_eq!(receiver.requests(), 1);
+    let received = &receiver.received()[0];
+    assert_eq!(received.answered, Some(202), "{:?}", received.problems);
+    let tally = received.tally.as_ref().unwrap();
+    assert_eq!((tally.results, tally.failures, tally.miscounted_suites), (4, 1, 0));
+}
+
+#[tokio::test]
+async fn a_broken_file_is_rejected_unless_it_is_asked_for() {
+    let files = folder(&[("a.xml", BROKEN.as_bytes())]);
+    let path = files.path().join("a.xml");
+    tool([&path]).arg("--validate-only").run().await.expect(10).says("rejected ");
+    let ran =
+        tool([&path]).args(["--validate-only", "--salvage", "--strict"]).run().await.expect(2);
+    ran.tells("cannot be used with");
+}
+
+#[tokio::test]
+async fn what_cannot_be_salvaged_is_rejected_with_a_word_why() {
+    let cut = |path: &str, length: usize| fs::read(fixture(path)).unwrap()[..length].to_vec();
+    let rspec = cut("json/rspec.json", 900);
+    let files: [(&str, &[u8], &str); 6] = [
+        ("none.xml", b"<testsuite><testcase name='a' classname='c'", "no result is complete"),
+        ("empty.xml", b"", "input-empty cannot be mended"),
+        ("root.xml", b"<TestRun><testcase/>", "junit-wrong-root cannot be mended"),
+        ("rspec.json", &rspec, "salvage is for JUnit XML and Test Engine JSON"),
+        ("syntax.json", b"[{\"name\":\"a\",\"history\":{\"start_at\":1,\"duration\":1}},,", "json-syntax cannot be mended"),
+        ("ascii.xml", b"<?xml version='1.0' encoding='us-ascii'?><testsuite><testcase name='\xc3\xa9' classname='c'/></testsuite>", "xml-invalid-utf8 cannot be mended"),
+    ];
+    for (name, content, reason) in files {
+        let files = folder(&[(name, content)]);
+        let path = files.path().join(name);
+        let ran = tool([&path]).args(["--validate-only", "--salvage"]).run().await.expect(10);
+        ran.says("rejected ").tells(&format!("{name} cannot be salvaged: {reason}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_service_takes_all_that_is_left_of_a_large_file() {
+    for shape in [Shape::Junit, Shape::TestEngineJson] {
+        let mut content = Vec::new();
+        generate::write(shape, 8_000_000, 5, &mut content).unwrap();
+        content.truncate(7_654_321);
+        if shape == Shape::Junit {
+            for at in memchr::memmem::find_iter(&content.clone(), b"</testcase>").step_by(97) {
+                // The text before is none of the structure.
+                if !matches!(content[at - 1], b'>' | b'\n') {
+                    content[at - 1] = 0x1B;
+                }
+            }
+        }
+        let name = format!("big.{}", shape.extension());
+        let files = folder(&[(&name, &content)]);
+        let receiver = scripted([]).await;
+        let ran =
+            upload(&receiver, [files.path().join(&name)]).args(["--salvage", "--report=json"]);
+        let report = ran.run().await.expect(0).report();
+        let salvage = &report["files"][0]["salvage"];
+        let kept = salvage["results_kept"].as_u64().unwrap();
+        assert!(kept > 9_000 && salvage["results_lost"].as_u64().unwrap() <= 1, "{salvage}");
+        let received = receiver.received();
+        assert_eq!(received.len() as u64, kept.div_ceil(5000));
+        let tallies = received.iter().map(|one| {
+            assert_eq!(one.answered, Some(202), "{:?}", one.problems);
+            let tally = one.tally.as_ref().unwrap();
+            assert_eq!(tally.miscounted_suites, 0);
+            tally.results
+        });
+        assert_eq!(tallies.sum::<u64>(), kept);
+        assert_eq!(report["totals"]["queued"], kept);
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_break_in_the_middle_is_lost_and_counted() {
+    let text = junit(10).replacen("<testcase name=\"t6\"", "<testcase name=t6", 1);
+    let files = folder(&[("a.xml", text.as_bytes())]);
+    let out = files.path().join("out");
+    let ran = tool([files.path().join("a.xml")]).args(["--salvage", "--write-uploads"]).arg(&out);
+    let ran = ran.run().await.expect(0).says("kept 6 results; dropped 4 results, ");
+    ran.says("[xml-malformed-attribute]");
+    let written = left_behind(&out);
+    assert_eq!(written.len(), 1);
+    let sent = fs::read_to_string(&written[0]).unwrap();
+    assert_eq!(sent, junit(6).trim_end().replace("\n</testsuite>", "</testsuite>"));
+
+    // Two documents in one file: the first is kept.
+    let files = folder(&[("a.xml", junit(3).repeat(2).as_bytes())]);
+    let ran = tool([files.path().join("a.xml")]).args(["--salvage", "--validate-only"]);
+    ran.run().await.expect(0).says("kept 3 results; dropped 3 results, ");
 }
