@@ -13,7 +13,7 @@ use std::io::{self, BufReader, Read};
 
 use crate::finding::{Code, Findings, Place, Severity};
 use crate::format::Format;
-use crate::scan::cut::{Limits, Piece};
+use crate::scan::cut::Limits;
 use crate::scan::mend::{Mender, Replaced, Rules};
 use crate::scan::{self, Counts, Scan};
 use crate::spool::{Region, Spool};
@@ -52,6 +52,7 @@ enum Remedy {
 impl Remedy {
     fn of(code: Code) -> Option<Self> {
         match code {
+            _ if code.severity() != Severity::Error => None,
             Code::XmlInvalidUtf8
             | Code::XmlIllegalCharacter
             | Code::XmlIllegalReference
@@ -59,7 +60,7 @@ impl Remedy {
             | Code::XmlBareAmpersand
             | Code::JsonInvalidUtf8 => Some(Self::Mend),
             Code::JsonTruncated => Some(Self::CutOff),
-            code if code.as_str().starts_with("xml-") => Some(Self::CutOff),
+            _ if code.as_str().starts_with("xml-") => Some(Self::CutOff),
             _ => None,
         }
     }
@@ -68,7 +69,7 @@ impl Remedy {
 /// What is to be done about a file.
 #[derive(Debug, Default)]
 struct Treatment {
-    /// Where it ends from now on, if before its end.
+    /// The first fault in its structure: it ends before that from now on.
     cut_off: Option<Place>,
     is_mended: bool,
 }
@@ -76,27 +77,25 @@ struct Treatment {
 impl Treatment {
     /// What the findings of a document of `length` bytes call for, or why they call for none.
     fn of(findings: &Findings, length: u64) -> Result<Self, String> {
-        let is_error = |code: &Code| code.severity() == Severity::Error;
-        let hopeless =
-            findings.counts().keys().find(|&code| is_error(code) && Remedy::of(*code).is_none());
-        if let Some(code) = hopeless {
+        let mut errors = findings.counts().keys().filter(|code| code.severity() == Severity::Error);
+        if let Some(code) = errors.find(|code| Remedy::of(**code).is_none()) {
             return Err(format!("{code} cannot be mended"));
         }
-        let errors = findings.listed().iter().filter(|finding| is_error(&finding.code));
         let mut treatment = Self::default();
-        let mut first_to_mend = u64::MAX;
-        for (finding, place) in
-            errors.filter_map(|finding| finding.place.as_ref().map(|place| (finding, place)))
-        {
-            // So near the end, what is no character is a part of one: it was cut off with the rest.
-            let is_partial = place.offset + 3 >= length;
-            if Remedy::of(finding.code) == Some(Remedy::Mend) && !is_partial {
-                first_to_mend = first_to_mend.min(place.offset);
-            } else if treatment.end(length) > place.offset || treatment.cut_off.is_none() {
-                treatment.cut_off = Some(place.clone());
+        // They are in the order of the file.
+        for finding in findings.listed() {
+            match (Remedy::of(finding.code), &finding.place) {
+                // Nearer to the end, what is no character is a part of one that was cut off.
+                (Some(Remedy::Mend), Some(place)) if place.offset + 3 < length => {
+                    treatment.is_mended = true;
+                }
+                (Some(_), Some(place)) => {
+                    treatment.cut_off = Some(place.clone());
+                    break;
+                }
+                _ => {}
             }
         }
-        treatment.is_mended = first_to_mend < treatment.end(length);
         Ok(treatment)
     }
 
@@ -138,8 +137,8 @@ pub fn salvage(
     if let Some(code) = scan.findings.counts().keys().find(is_left) {
         return Ok(Err(format!("{code} cannot be mended")));
     }
-    let counts = scan.pieces.list.iter().map(|piece: &Piece| piece.counts);
-    let counts = counts.fold(Counts::default(), Counts::plus);
+    let pieces = scan.pieces.list.iter();
+    let counts = pieces.fold(Counts::default(), |sum, piece| sum.plus(piece.counts));
     if counts.results == 0 {
         return Ok(Err("no result is complete".to_owned()));
     }

@@ -231,7 +231,7 @@ impl<R: Read> Mender<R> {
         }
         self.length += count;
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        self.mended.extend(self.window.bytes().iter().take(count));
+        self.mended.extend(self.window.bytes().get(..count).unwrap_or_default());
         self.window.take(count);
     }
 

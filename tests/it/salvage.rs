@@ -35,13 +35,12 @@ const RECORDS: &str = " [\n{\"history\":{\"duration\":2.5,\"start_at\":1},\"name
     {\"history\":{\"duration\":2,\"start_at\":1},\"name\":\"é]}\",\"result\":\"failed\"} , \
     {\"history\":{\"duration\":2,\"start_at\":1},\"name\":\"\\\"\"}\n]\n";
 
+/// The contents of the uploads, and the account.
+type Saved = (Vec<Vec<u8>>, Account);
+
 /// What is sent of a broken document and the account of it, or why nothing is; `None` if it is not
 /// broken.
-fn saved(
-    format: Format,
-    document: &[u8],
-    limits: Limits,
-) -> Option<Result<(Vec<Vec<u8>>, Account), String>> {
+fn saved(format: Format, document: &[u8], limits: Limits) -> Option<Result<Saved, String>> {
     let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
     let region = spool.append_from(&mut &document[..]).unwrap();
     let scan = scan::scan(format, region.reader(), limits).unwrap();
@@ -128,7 +127,9 @@ fn a_document_cut_off_anywhere_keeps_the_results_that_were_complete() {
                         );
                         assert!(account.results_lost <= 1, "{format} cut at {cut}");
                         if format == Format::Junit {
-                            contents.iter().for_each(|content| check_counts(content));
+                            for content in &contents {
+                                check_counts(content);
+                            }
                             documents.extend(contents);
                         }
                     }
@@ -138,6 +139,22 @@ fn a_document_cut_off_anywhere_keeps_the_results_that_were_complete() {
     }
     assert!(documents.len() > 1000);
     check_with_xmllint(&documents);
+}
+
+#[test]
+fn places_are_those_of_the_broken_file_though_what_is_before_them_grew() {
+    let json = b"[{\"name\":\"\xff\xff\",\"history\":{\"start_at\":1,\"duration\":1}},\n{\"name\":\"\xff\xc3";
+    let xml = b"<testsuite>\n<testcase name='\x01&' classname='c'/> <testcase name='&#1;\xff\xc3";
+    let cases = [(Format::Json, &json[..], &b"}}"[..], 1), (Format::Junit, xml, b"/>", 2)];
+    for (format, document, end, line) in cases {
+        let (_, account) = saved(format, document, UNLIMITED).unwrap().unwrap();
+        let offset = memchr::memmem::find(document, end).unwrap() + end.len();
+        let line_start = memchr::memrchr(b'\n', &document[..offset]).map_or(0, |at| at + 1);
+        let place = account.lost_from.unwrap();
+        assert_eq!((place.offset, place.line), (offset as u64, line));
+        assert_eq!(place.column, (offset - line_start) as u64 + 1);
+        assert_eq!((account.results_lost, account.replaced.total()), (1, 2));
+    }
 }
 
 /// Something that must not be in a document, as it is written in text, an attribute or a comment.
