@@ -280,16 +280,17 @@ impl<W: Write> Writer<'_, W> {
 pub fn losses(account: &Account) -> String {
     let Account { results_lost, bytes_lost, lost_from, replaced, .. } = account;
     let lost = lost_from.as_ref().map(|place| {
-        let bytes = format!("{} after line {}", counted(*bytes_lost, "byte"), place.line);
-        let results = counted(*results_lost, "result");
-        if *results_lost == 0 { bytes } else { format!("{results}, {bytes}") }
+        let bytes = counted(*bytes_lost, "byte");
+        let what = match (*results_lost, *bytes_lost) {
+            (_, 0) => "closed".to_owned(),
+            (0, _) => format!("dropped {bytes}"),
+            (results, _) => format!("dropped {}, {bytes}", counted(results, "result")),
+        };
+        format!("{what} after line {}", place.line)
     });
-    let replaced = Some(replaced.total()).filter(|total| *total > 0);
-    let said = [
-        lost.map(|lost| format!("dropped {lost}")),
-        replaced.map(|total| format!("replaced {}", counted(total, "character"))),
-    ];
-    said.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let total = replaced.total();
+    let replaced = (total > 0).then(|| format!("replaced {}", counted(total, "character")));
+    lost.into_iter().chain(replaced).collect::<Vec<_>>().join("; ")
 }
 
 /// How many results the service says it took; unknown where it does not say.

@@ -363,6 +363,12 @@ async fn what_follows_a_break_in_the_middle_is_lost_and_counted() {
     let sent = fs::read_to_string(&written[0]).unwrap();
     assert_eq!(sent, junit(6).trim_end().replace("\n</testsuite>", "</testsuite>"));
 
+    // Nothing but the end tag is missing.
+    let text = junit(3).replace("\n</testsuite>\n", "");
+    let files = folder(&[("a.xml", text.as_bytes())]);
+    let ran = tool([files.path().join("a.xml")]).args(["--salvage", "--validate-only"]);
+    ran.run().await.expect(0).says("kept 3 results; closed after line 4\n");
+
     // Two documents in one file: the first is kept.
     let files = folder(&[("a.xml", junit(3).repeat(2).as_bytes())]);
     let ran = tool([files.path().join("a.xml")]).args(["--salvage", "--validate-only"]);
