@@ -8,12 +8,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use crate::config::{Config, Mode};
+use crate::config::{Broken, Config, Mode};
 use crate::excerpt;
-use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN};
+use crate::finding::{Code, Finding, Findings, LISTED_PER_RUN, Severity};
 use crate::format::Format;
 use crate::input::{self, Content, Input, Original, ReadError, Taken, Way};
 use crate::progress::{Event, Observer, Phase};
+use crate::salvage::{self, Account, Salvaged};
 use crate::scan::cut::{Limits, Pieces};
 use crate::scan::{self, Counts, Extent, Scan};
 use crate::spool::{Region, Spool};
@@ -32,6 +33,8 @@ pub struct Checked {
     /// How many bytes of content it has.
     pub bytes: u64,
     pub scan: Scan,
+    /// If it is salvaged, region and scan are of what it became, but for the findings.
+    pub salvage: Option<Account>,
 }
 
 /// What the reading thread tells the scanning one, in the order of the inputs.
@@ -67,7 +70,12 @@ pub fn check(config: &Config, observer: &dyn Observer) -> Result<Vec<Checked>, S
                 Step::End(input, taken) => {
                     let mut file = checked(input, *taken, scanned.take(), config)
                         .map_err(|error| spool_failure(&config.temp_folder, &error))?;
-                    finish(&mut file, LISTED_PER_RUN - listed, config)
+                    let region = file.region.clone();
+                    if config.checks.broken == Broken::Salvaged {
+                        salvage_file(&mut file, config, observer)
+                            .map_err(|error| spool_failure(&config.temp_folder, &error))?;
+                    }
+                    finish(&mut file, region.as_ref(), LISTED_PER_RUN - listed, config)
                         .map_err(|error| spool_failure(&config.temp_folder, &error))?;
                     listed += file.scan.findings.listed().len();
                     let name = file.input.name();
@@ -144,6 +152,7 @@ fn checked(
             extent: Extent { bytes: 0, lines: 0 },
             pieces: Pieces::default(),
         },
+        salvage: None,
     };
     // What was found while it was read stands before what is in it.
     let findings = &mut file.scan.findings;
@@ -191,11 +200,18 @@ fn checked(
 }
 
 /// Makes ready for the report what was found in a file, listing so many findings at most.
-fn finish(file: &mut Checked, most: usize, config: &Config) -> io::Result<()> {
+///
+/// `region` is what was scanned, before anything was salvaged.
+fn finish(
+    file: &mut Checked,
+    region: Option<&Region>,
+    most: usize,
+    config: &Config,
+) -> io::Result<()> {
     let findings = &mut file.scan.findings;
     findings.unlist(|code| config.checks.levels.is_allowed(code));
     findings.keep_listed(most);
-    if let Some(region) = &file.region {
+    if let Some(region) = region {
         // The places are those of the scan still.
         excerpt::take_all(findings, region)?;
     }
@@ -206,6 +222,27 @@ fn finish(file: &mut Checked, most: usize, config: &Config) -> io::Result<()> {
         // Nothing is planned, and thousands of files must not stay open.
         file.scan.pieces = Pieces::default();
         file.region = None;
+    }
+    Ok(())
+}
+
+/// Saves what can be saved of a file that was scanned and is broken.
+fn salvage_file(file: &mut Checked, config: &Config, observer: &dyn Observer) -> io::Result<()> {
+    let (Some(format), Some(region)) = (file.format, &file.region) else { return Ok(()) };
+    let findings = &mut file.scan.findings;
+    if findings.count(Severity::Error) == 0 {
+        return Ok(());
+    }
+    match salvage::salvage(format, region, findings, &config.temp_folder, config.limits)? {
+        Ok(Salvaged { region, scan, account }) => {
+            file.scan = Scan { findings: std::mem::take(findings), ..scan };
+            file.region = Some(region);
+            file.salvage = Some(account);
+        }
+        Err(reason) => {
+            let warning = format!("{} cannot be salvaged: {reason}", file.input.name());
+            observer.event(&Event::Warning(&warning));
+        }
     }
     Ok(())
 }

@@ -103,6 +103,10 @@ pub struct Cli {
     #[arg(long, value_name = "CODE", hide_possible_values = true, help_heading = CHECKS,
           conflicts_with_all = ["inputs", "files_from"])]
     pub explain: Option<Code>,
+    /// Send what can be saved of broken JUnit XML and Test Engine JSON, and say what was lost; such
+    /// files count as valid
+    #[arg(long, help_heading = CHECKS, conflicts_with = "strict")]
+    pub salvage: bool,
 
     /// Send the valid files though others are rejected; the exit code says so all the same
     #[arg(long, help_heading = CHECKS, conflicts_with = "validate_only")]

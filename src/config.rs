@@ -57,6 +57,15 @@ pub struct Checks {
     pub fail_on_skipped: bool,
     /// Whether a run without any input is well.
     pub missing: Missing,
+    pub broken: Broken,
+}
+
+/// What becomes of a file that is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    Rejected,
+    /// What can be saved of it is sent.
+    Salvaged,
 }
 
 /// What a run does.
@@ -182,6 +191,7 @@ impl Config {
             skip_invalid: cli.skip_invalid,
             fail_on_skipped: cli.fail_on_skipped,
             missing: missing(&cli),
+            broken: if cli.salvage { Broken::Salvaged } else { Broken::Rejected },
         };
         let limits = Limits { results: cli.max_results, bytes: cli.max_upload_size };
         let packing = if cli.no_pack { Packing::Off } else { Packing::On };

@@ -406,6 +406,15 @@ impl Findings {
             .sum()
     }
 
+    /// Whether the syntax is broken, so that a parser reads the document up to there at most.
+    #[must_use]
+    pub fn break_off(&self) -> bool {
+        self.counts.keys().any(|code| {
+            let is_syntax = code.as_str().starts_with("xml-") || code.as_str().starts_with("json-");
+            is_syntax && code.severity() == Severity::Error
+        })
+    }
+
     /// Whether anything was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -2,7 +2,7 @@
 //! Test Engine in constant memory.
 //!
 //! The way of the data, each part knowing only what is before it:
-//! [`input`] → [`spool`] → [`scan`] → [`plan`] → [`deliver`] → [`report`].
+//! [`input`] → [`spool`] → [`scan`] (→ [`salvage`]) → [`plan`] → [`deliver`] → [`report`].
 //! [`run`] goes the whole way. The library never prints and never exits: it returns values and
 //! tells its progress to a [`progress::Observer`].
 
@@ -21,6 +21,7 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod run_env;
+pub mod salvage;
 pub mod scan;
 pub mod spool;
 pub mod tags;

@@ -13,6 +13,7 @@ use crate::format::Format;
 use crate::input::Original;
 use crate::plan::{self, PlannedFile, Upload};
 use crate::progress::{Event, Observer, Phase};
+use crate::report::text;
 use crate::report::{FileReport, Report, RunReport, UploadEnd, UploadReport};
 
 /// Goes the whole way: reads and checks all inputs, then sends them if all is well.
@@ -45,6 +46,13 @@ pub async fn run(
         }
     };
     report.files = checked.iter_mut().map(|file| file_report(file, config)).collect();
+    for (file, salvage) in
+        report.files.iter().filter_map(|file| Some((file, file.salvage.as_ref()?)))
+    {
+        let kept = text::counted(salvage.results_kept, "result");
+        let warning = format!("salvaged {}: kept {kept}; {}", file.path, text::losses(salvage));
+        observer.event(&Event::Warning(&warning));
+    }
     if matches!(config.mode, Mode::Validate) || !report.may_send() {
         return report;
     }
@@ -64,14 +72,16 @@ pub async fn run(
 /// What is reported of a file; its findings move there.
 fn file_report(file: &mut Checked, config: &Config) -> FileReport {
     let findings = std::mem::take(&mut file.scan.findings);
+    let salvage = file.salvage.take();
     FileReport {
         path: file.input.name(),
         format: file.format,
         encoding: file.original.as_ref().map(Original::encoding),
-        bytes: file.bytes,
+        bytes: salvage.as_ref().map_or(file.bytes, |salvage| salvage.bytes),
         counts: file.scan.counts,
-        is_valid: !config.checks.levels.reject(&findings),
+        is_valid: salvage.is_some() || !config.checks.levels.reject(&findings),
         findings,
+        salvage,
     }
 }
 

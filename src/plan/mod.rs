@@ -148,11 +148,10 @@ pub fn plan(files: &[PlannedFile<'_>], limits: Limits, packing: Packing) -> Vec<
     uploads.map(|(index, (.., upload))| Upload { index, ..upload }).collect()
 }
 
-/// A file as it is.
+/// A file that cannot be cut, as it is.
 fn whole(file: &PlannedFile<'_>) -> Upload {
     let results = file.scan.counts.results;
-    let lines =
-        file.scan.pieces.list.first().map_or((1, file.scan.extent.lines), |piece| piece.lines);
+    let lines = (1, file.scan.extent.lines);
     Upload {
         index: 0,
         format: file.format,
@@ -166,15 +165,14 @@ fn whole(file: &PlannedFile<'_>) -> Upload {
 /// A piece as an upload of its own.
 fn alone(member: Member<'_>) -> Upload {
     let Member { file, piece, number } = member;
-    if file.scan.pieces.list.len() == 1 {
-        return whole(file);
-    }
+    let is_cut = file.scan.pieces.list.len() > 1;
+    let name = &file.file_name;
     let mut segments = Segments::default();
     segments.add(file.region, piece.parts());
     Upload {
         index: 0,
         format: file.format,
-        file_name: numbered(&file.file_name, number),
+        file_name: if is_cut { numbered(name, number) } else { name.clone() },
         segments: segments.list,
         results: piece.counts.results,
         sources: vec![member.source()],

@@ -10,10 +10,12 @@ use serde::Serialize;
 use super::{FileReport, Report, RunMode, RunReport, Totals, UploadEnd, UploadReport};
 use crate::deliver::answer::Answer;
 use crate::deliver::{Attempt, Outcome};
-use crate::finding::{Code, Excerpt, Finding, Severity};
+use crate::finding::{Code, Excerpt, Finding, Place, Severity};
 use crate::format::Format;
 use crate::levels::Levels;
+use crate::salvage::Account;
 use crate::scan::Counts;
+use crate::scan::mend::{Fault, Replaced};
 
 /// The version of the document's schema.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -59,6 +61,7 @@ struct File<'a> {
     valid: bool,
     finding_counts: &'a BTreeMap<Code, u64>,
     findings: Vec<FileFinding<'a>>,
+    salvage: Option<Salvage<'a>>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +75,38 @@ struct FileFinding<'a> {
     column: Option<u64>,
     path: Option<&'a str>,
     excerpt: Option<&'a Excerpt>,
+}
+
+/// What was lost and changed of a file, with `--salvage`.
+#[derive(Serialize)]
+struct Salvage<'a> {
+    results_kept: u64,
+    results_lost: u64,
+    bytes_lost: u64,
+    lost_from: Option<Spot>,
+    replaced: Replacements<'a>,
+}
+
+#[derive(Serialize)]
+struct Replacements<'a> {
+    #[serde(flatten)]
+    counts: &'a Replaced,
+    listed: Vec<Replacement>,
+}
+
+#[derive(Serialize)]
+struct Replacement {
+    what: Fault,
+    #[serde(flatten)]
+    spot: Spot,
+}
+
+/// A place where no path is known.
+#[derive(Serialize)]
+struct Spot {
+    offset: u64,
+    line: u64,
+    column: u64,
 }
 
 #[derive(Serialize)]
@@ -134,7 +169,33 @@ impl<'a> File<'a> {
             valid: file.is_valid,
             finding_counts: file.findings.counts(),
             findings: findings.map(|finding| FileFinding::of(finding, levels)).collect(),
+            salvage: file.salvage.as_ref().map(Salvage::of),
         }
+    }
+}
+
+impl<'a> Salvage<'a> {
+    fn of(account: &'a Account) -> Self {
+        let replaced = &account.replaced;
+        let listed = replaced.listed.iter();
+        Self {
+            results_kept: account.results_kept,
+            results_lost: account.results_lost,
+            bytes_lost: account.bytes_lost,
+            lost_from: account.lost_from.as_ref().map(Spot::of),
+            replaced: Replacements {
+                counts: replaced,
+                listed: listed
+                    .map(|(what, place)| Replacement { what: *what, spot: Spot::of(place) })
+                    .collect(),
+            },
+        }
+    }
+}
+
+impl Spot {
+    const fn of(place: &Place) -> Self {
+        Self { offset: place.offset, line: place.line, column: place.column }
     }
 }
 

@@ -9,13 +9,14 @@ pub mod text;
 
 use std::collections::BTreeMap;
 
-use crate::config::{Checks, Config, Mode};
+use crate::config::{Broken, Checks, Config, Mode};
 use crate::deliver::{Cause, Delivered, Outcome};
 use crate::finding::{Code, Findings};
 use crate::format::Format;
 use crate::input::Missing;
 use crate::levels::Levels;
 use crate::plan::Upload;
+use crate::salvage::Account;
 use crate::scan::Counts;
 
 /// What a run was asked to do.
@@ -58,6 +59,8 @@ pub struct FileReport {
     /// Whether it may be sent.
     pub is_valid: bool,
     pub findings: Findings,
+    /// What was lost and changed, if it is broken and what could be saved of it is sent.
+    pub salvage: Option<Account>,
 }
 
 impl FileReport {
@@ -189,6 +192,7 @@ impl Report {
                 skip_invalid: false,
                 fail_on_skipped: false,
                 missing: Missing::Refused,
+                broken: Broken::Rejected,
             },
             files: Vec::new(),
             uploads: Vec::new(),

@@ -10,6 +10,7 @@ use super::{FileReport, Report, RunMode, Totals, UploadReport};
 use crate::deliver::Outcome;
 use crate::finding::{Excerpt, Finding, Place, Severity};
 use crate::levels::Levels;
+use crate::salvage::Account;
 
 /// How many valid files are listed one by one; of more, only the sum is shown.
 const LISTED_FILES: usize = 20;
@@ -114,21 +115,29 @@ impl<W: Write> Writer<'_, W> {
     fn files(&mut self, report: &Report, totals: &Totals) -> io::Result<()> {
         let valid = report.files.iter().filter(|file| file.is_valid).count();
         let (valid, files) = (count(valid as u64), count(totals.files));
-        writeln!(self.out, "{valid} of {files} files valid: {}", results(totals))
+        let salvaged = report.files.iter().filter(|file| file.salvage.is_some()).count();
+        let salvaged =
+            if salvaged > 0 { format!(", {salvaged} of them salvaged") } else { String::new() };
+        writeln!(self.out, "{valid} of {files} files valid{salvaged}: {}", results(totals))
     }
 
     fn file(&mut self, file: &FileReport) -> io::Result<()> {
-        let Palette { good, bad, strong, dim, .. } = self.palette;
-        let (style, verdict) = if file.is_valid { (good, "valid") } else { (bad, "rejected") };
+        let Palette { good, bad, warning, strong, dim } = self.palette;
+        let (style, verdict) = match (&file.salvage, file.is_valid) {
+            (Some(_), _) => (warning, "salvaged"),
+            (None, true) => (good, "valid"),
+            (None, false) => (bad, "rejected"),
+        };
         write!(self.out, "{style}{verdict}{style:#} {strong}{}{strong:#}", printable(&file.path))?;
         if let Some(format) = file.format {
             let counts = &file.counts;
             let from = file.encoding.map(|encoding| format!(" from {encoding}"));
             write!(
                 self.out,
-                " {dim}({format}{}, {}){dim:#} {}",
+                " {dim}({format}{}, {}){dim:#} {}{}",
                 from.unwrap_or_default(),
                 HumanBytes(file.bytes),
+                if file.salvage.is_some() { "kept " } else { "" },
                 counted(counts.results, "result")
             )?;
             let kinds = [
@@ -144,7 +153,9 @@ impl<W: Write> Writer<'_, W> {
             if !kinds.is_empty() {
                 write!(self.out, ", {}", kinds.join(", "))?;
             }
-            if breaks_off(file) {
+            if let Some(salvage) = &file.salvage {
+                write!(self.out, "; {}", losses(salvage))?;
+            } else if file.findings.break_off() {
                 write!(self.out, " before the first error")?;
             }
         }
@@ -279,12 +290,22 @@ pub(super) fn upload_name(report: &UploadReport, run: &Report) -> String {
     format!("upload {number} of {} ({sources})", run.uploads.len())
 }
 
-/// Whether the counts are those before an error, as the document cannot be read beyond it.
-fn breaks_off(file: &FileReport) -> bool {
-    file.findings.counts().keys().any(|code| {
-        let is_syntax = code.as_str().starts_with("xml-") || code.as_str().starts_with("json-");
-        is_syntax && code.severity() == Severity::Error
-    })
+/// What a file that was salvaged lost, and what was replaced in it.
+#[must_use]
+pub fn losses(account: &Account) -> String {
+    let Account { results_lost, bytes_lost, lost_from, replaced, .. } = account;
+    let lost = lost_from.as_ref().map(|place| {
+        let bytes = counted(*bytes_lost, "byte");
+        let what = match (*results_lost, *bytes_lost) {
+            (_, 0) => "closed".to_owned(),
+            (0, _) => format!("dropped {bytes}"),
+            (results, _) => format!("dropped {}, {bytes}", counted(results, "result")),
+        };
+        format!("{what} after line {}", place.line)
+    });
+    let total = replaced.total();
+    let replaced = (total > 0).then(|| format!("replaced {}", counted(total, "character")));
+    lost.into_iter().chain(replaced).collect::<Vec<_>>().join("; ")
 }
 
 /// How many results the service says it took; unknown where it does not say.
@@ -302,7 +323,8 @@ fn results(totals: &Totals) -> String {
 }
 
 /// `1 result`, `1,000 results`
-fn counted(number: u64, what: &str) -> String {
+#[must_use]
+pub fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 

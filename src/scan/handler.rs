@@ -53,6 +53,9 @@ pub fn local_name(name: &[u8]) -> &[u8] {
     }
 }
 
+/// Counts out the place of an offset.
+pub type MarkOf<'a> = &'a dyn Fn(u64) -> Mark;
+
 /// What a handler may ask and say about the place it is called for.
 pub trait Context {
     /// Counts out the place of an offset that was not [settled](Handler::settle), to report about it
@@ -77,6 +80,6 @@ pub trait Handler {
     fn close(&mut self, end_tag: ByteRange, context: &mut dyn Context);
     /// What was read is about to be dropped: lines that may be wanted are to be counted out now.
     ///
-    /// `line` gives the line of an offset in what was read since the last time.
-    fn settle(&mut self, line: &dyn Fn(u64) -> u64);
+    /// `mark` counts out an offset in what was read since the last time. Called once more at the end.
+    fn settle(&mut self, mark: MarkOf<'_>);
 }

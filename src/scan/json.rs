@@ -14,7 +14,7 @@ use memchr::memmem;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
-use super::window::{Charset, Extent, IllegalKind, WINDOW_SIZE, Window};
+use super::window::{Charset, Extent, IllegalKind, Mark, WINDOW_SIZE, Window};
 use crate::finding::{Code, Findings};
 
 /// The longest value that is held: one record, or one value beside the results. In bytes.
@@ -132,9 +132,9 @@ impl<'f, R: Read> Cursor<'f, R> {
         self.window.offset()
     }
 
-    /// The line of an offset near the one at hand.
-    pub fn line(&self, offset: u64) -> u64 {
-        self.window.mark(offset).line()
+    /// Counts out the place of an offset near the one at hand.
+    pub fn mark(&self, offset: u64) -> Mark {
+        self.window.mark(offset)
     }
 
     /// Whether the document kept the grammar up to here.

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use super::cut::{CountAttribute, Limits, Merge, Pieces, Tally, XmlCutter};
-use super::handler::{Context, Handler, StartTag, local_name};
+use super::handler::{Context, Handler, MarkOf, StartTag, local_name};
 use super::markup::shown;
 use super::window::Mark;
 use super::xml::Lexer;
@@ -54,7 +54,8 @@ pub fn scan(source: impl Read, limits: Limits) -> io::Result<Scan> {
     // What a DOCTYPE names may be needed by what follows it.
     let has_doctype = findings.counts().contains_key(&Code::XmlDoctype);
     let merge = if has_doctype { Merge::Alone } else { junit.merge };
-    let pieces = Pieces { list: junit.cutter.finish(extent.bytes), merge };
+    let length = (!findings.break_off()).then_some(extent.bytes);
+    let pieces = Pieces { merge, ..junit.cutter.finish(length) };
     Ok(Scan { counts, findings, extent, pieces })
 }
 
@@ -183,10 +184,10 @@ impl Handler for Junit {
 
     fn close(&mut self, end_tag: ByteRange, context: &mut dyn Context) {
         let Some(Open { role, kind }) = self.open.pop() else { return };
-        let line = |offset| context.mark(offset).line();
+        let mark = |offset| context.mark(offset);
         match role {
-            Role::Container => self.cutter.close_container(&end_tag, &line),
-            Role::Unit => self.cutter.close_unit(end_tag.end, &line),
+            Role::Container => self.cutter.close_container(&end_tag, &mark),
+            Role::Unit => self.cutter.close_unit(end_tag.end, &mark),
             Role::Properties(start) => self.cutter.properties(start..end_tag.end),
             Role::Inside => {}
         }
@@ -206,8 +207,8 @@ impl Handler for Junit {
         }
     }
 
-    fn settle(&mut self, line: &dyn Fn(u64) -> u64) {
-        self.cutter.settle(line);
+    fn settle(&mut self, mark: MarkOf<'_>) {
+        self.cutter.settle(mark);
     }
 }
 

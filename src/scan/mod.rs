@@ -9,6 +9,7 @@ mod handler;
 mod json;
 mod junit;
 mod markup;
+pub mod mend;
 mod results;
 mod runner;
 mod shape;

@@ -82,12 +82,12 @@ pub fn unit<R: Read>(
     take: impl FnOnce(&mut Cursor<'_, R>) -> Step<Counts>,
 ) -> Step {
     let start = cursor.offset();
-    cutter.open_unit(start, cursor.line(start));
+    cutter.open_unit(start, cursor.mark(start).line());
     let held = take(cursor)?;
     let end = cursor.offset();
     // What stands behind an error of the grammar, the service's parser never sees.
     let held = if cursor.is_sound() { held } else { Counts::default() };
-    cutter.close_unit(end, cursor.line(end.saturating_sub(1)), held);
+    cutter.close_unit(cursor.mark(end), held);
     Ok(())
 }
 
@@ -104,5 +104,5 @@ pub fn end_of_scan(
             .push(Finding::of_file(Code::ResultsNone, "the file holds no result of its format"));
     }
     findings.sort();
-    Scan { counts, findings, extent, pieces: Pieces { list: cutter.finish(extent.bytes), merge } }
+    Scan { counts, findings, extent, pieces: Pieces { merge, ..cutter.finish(extent.bytes) } }
 }

@@ -40,6 +40,7 @@ pub fn scan(source: impl Read, limits: Limits) -> io::Result<Scan> {
             })
         })
     })?;
+    cutter.close_array();
     Ok(end_of_scan(findings, cutter, extent, Merge::Inner))
 }
 

@@ -83,6 +83,11 @@ impl Mark {
         }
     }
 
+    /// Bytes from the start of the source.
+    pub const fn offset(self) -> u64 {
+        self.offset
+    }
+
     /// Its line, from 1.
     pub const fn line(self) -> u64 {
         self.line

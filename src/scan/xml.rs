@@ -96,7 +96,9 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
     /// # Errors
     /// What reading the source gives. What is wrong with the document is a finding.
     pub fn run(mut self) -> io::Result<Extent> {
-        match self.document() {
+        let outcome = self.document();
+        self.settle();
+        match outcome {
             Ok(()) | Err(Stop::Broken) => Ok(self.window.extent()),
             Err(Stop::Io(error)) => Err(error),
         }
@@ -428,13 +430,17 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
     }
 
     fn fill(&mut self) -> Step<bool> {
-        let Self { window, handler, .. } = self;
-        handler.settle(&|offset| window.mark(offset).line());
+        self.settle();
         let more = self.window.fill()?;
         if self.window.illegal_pending() > MAX_PENDING_ILLEGAL {
             self.drain_illegal(u64::MAX);
         }
         Ok(more)
+    }
+
+    fn settle(&mut self) {
+        let Self { window, handler, .. } = self;
+        handler.settle(&|offset| window.mark(offset));
     }
 
     /// Makes sure that at least `count` unread bytes are there; `false` at the end of the document.

@@ -31,5 +31,6 @@ mod output;
 mod plan;
 mod reports;
 mod run_env;
+mod salvage;
 mod servers;
 mod splitting;

@@ -20,7 +20,7 @@ use quick_xml::events::Event;
 use crate::corpus;
 use crate::harness::has_program;
 
-const UNLIMITED: Limits = Limits { results: u64::MAX, bytes: u64::MAX };
+pub const UNLIMITED: Limits = Limits { results: u64::MAX, bytes: u64::MAX };
 
 /// Documents in a spool, scanned for these limits.
 struct Scanned {
@@ -53,7 +53,7 @@ fn planned(files: &[Scanned], limits: Limits, packing: Packing) -> Vec<Upload> {
     plan::plan(&files.collect::<Vec<_>>(), limits, packing)
 }
 
-fn content(upload: &Upload) -> Vec<u8> {
+pub fn content(upload: &Upload) -> Vec<u8> {
     let mut content = Vec::new();
     upload.write_to(&mut content).unwrap();
     assert_eq!(content.len() as u64, upload.length());
@@ -61,7 +61,7 @@ fn content(upload: &Upload) -> Vec<u8> {
 }
 
 /// The outermost results of a document, byte for byte, as another parser cuts them out.
-fn results(format: Format, content: &[u8]) -> Vec<Vec<u8>> {
+pub fn results(format: Format, content: &[u8]) -> Vec<Vec<u8>> {
     if format != Format::Junit {
         return json_results(format, &serde_json::from_slice(content).unwrap());
     }
@@ -187,7 +187,7 @@ fn add_one(open: &mut [(Option<u64>, u64)]) {
 }
 
 /// Each count of a suite is that of the results in it, as another parser sees them.
-fn check_counts(content: &[u8]) {
+pub fn check_counts(content: &[u8]) {
     let text = std::str::from_utf8(content).unwrap();
     let mut reader = Reader::from_str(text);
     let mut open: Vec<(Option<u64>, u64)> = Vec::new();
@@ -251,7 +251,7 @@ fn suite(depth: u32) -> BoxedStrategy<(u64, String)> {
         .boxed()
 }
 
-fn document() -> impl Strategy<Value = (Format, Vec<u8>)> {
+pub fn document() -> impl Strategy<Value = (Format, Vec<u8>)> {
     (prop::collection::vec(suite(2), 1..4), 0..6_u8).prop_map(|(suites, root)| {
         let count: u64 = suites.iter().map(|(count, _)| count).sum();
         let inner: String = suites.iter().map(|(_, text)| text.as_str()).collect();

@@ -5,8 +5,11 @@
 //! the object. A piece opens its frames with their beginnings and closes them with their ends, so
 //! the envelope is kept. The comma at a cut is left out.
 
-use super::{Limits, Part, Piece};
+use bytes::Bytes;
+
+use super::{Limits, Part, Piece, Pieces};
 use crate::scan::Counts;
+use crate::scan::window::Mark;
 use crate::spool::ByteRange;
 
 /// A frame that is open.
@@ -56,13 +59,17 @@ pub struct JsonCutter {
     limits: Limits,
     frames: Vec<Frame>,
     /// The ends of the frames that pieces need; the first is the root's.
-    tails: Vec<ByteRange>,
+    tails: Vec<Part>,
     counts: Counts,
     current: Current,
     unit: Option<Unit>,
     /// Where the last unit, or the last element around it, ends.
     last_end: u64,
     last_line: u64,
+    /// Where the last unit ends.
+    complete: Option<Mark>,
+    /// Where the last piece ends, in a document that breaks off.
+    broken_off: Option<Mark>,
     pieces: Vec<PendingPiece>,
     /// A second array of results in one object: its envelope would hold the first one's results.
     is_uncuttable: bool,
@@ -82,6 +89,8 @@ impl JsonCutter {
             unit: None,
             last_end: 0,
             last_line: 0,
+            complete: None,
+            broken_off: None,
             pieces: Vec::new(),
             is_uncuttable: false,
             root: None,
@@ -99,7 +108,7 @@ impl JsonCutter {
         self.root = Some(head.clone());
         self.current.start = head.end;
         self.current.heads = vec![head.clone()];
-        self.tails.push(0..0);
+        self.tails.push(Part::Range(0..0));
         self.frames.push(Frame { head, tail: Some(0) });
     }
 
@@ -110,7 +119,20 @@ impl JsonCutter {
         self.frames.clear();
         // How far it goes is known at the end of the document.
         if let Some(root) = self.tails.first_mut() {
-            *root = bracket..u64::MAX;
+            *root = Part::Range(bracket..u64::MAX);
+        }
+    }
+
+    /// The document is over. A root that has not closed, and is an array and nothing else, is closed
+    /// behind the last unit.
+    pub fn close_array(&mut self) {
+        if self.frames.len() == 1
+            && let Some(end) = self.complete
+            && let Some(root) = self.tails.first_mut()
+        {
+            *root = Part::Literal(Bytes::from_static(b"]"));
+            self.end_piece(end.offset(), self.counts);
+            self.broken_off = Some(end);
         }
     }
 
@@ -124,7 +146,7 @@ impl JsonCutter {
         if let Some(frame) = self.frames.pop()
             && let Some(noted) = frame.tail.and_then(|slot| self.tails.get_mut(slot))
         {
-            *noted = tail;
+            *noted = Part::Range(tail);
         }
     }
 
@@ -149,8 +171,9 @@ impl JsonCutter {
     }
 
     /// The unit ends, and held these results.
-    pub fn close_unit(&mut self, end: u64, line: u64, held: Counts) {
+    pub fn close_unit(&mut self, mark: Mark, held: Counts) {
         let Some(unit) = self.unit.take() else { return };
+        let end = mark.offset();
         let before = self.counts;
         self.counts = before.plus(held);
         let is_first = before.results == self.current.before.results;
@@ -162,10 +185,11 @@ impl JsonCutter {
             if before.results == self.current.before.results {
                 self.current.first_line = unit.line;
             }
-            self.last_line = line;
+            self.last_line = mark.line();
         }
         self.current.units += 1;
         self.last_end = end;
+        self.complete = Some(mark);
     }
 
     fn is_beyond(&self, end: u64) -> bool {
@@ -192,7 +216,7 @@ impl JsonCutter {
         let tails = &mut self.tails;
         let mut slot = |frame: &mut Frame| {
             *frame.tail.get_or_insert_with(|| {
-                tails.push(0..0);
+                tails.push(Part::Range(0..0));
                 tails.len() - 1
             })
         };
@@ -207,13 +231,14 @@ impl JsonCutter {
     }
 
     /// The pieces of a document of `length` bytes; none if it cannot be cut.
-    pub fn finish(self, length: u64) -> Vec<Piece> {
+    pub fn finish(self, length: u64) -> Pieces {
         if self.is_uncuttable {
-            return Vec::new();
+            return Pieces::default();
         }
-        let tail = |slot: usize| {
-            let range = self.tails.get(slot).cloned().unwrap_or(0..0);
-            Part::Range(range.start..range.end.min(length))
+        let tail = |slot: usize| match self.tails.get(slot) {
+            Some(Part::Range(range)) => Part::Range(range.start..range.end.min(length)),
+            Some(literal) => literal.clone(),
+            None => Part::Range(0..0),
         };
         let is_within = self.counts.results <= self.limits.results && length <= self.limits.bytes;
         let pieces = self.pieces.into_iter().map(|pending| Piece {
@@ -226,11 +251,13 @@ impl JsonCutter {
             ..Piece::default()
         });
         let pieces: Vec<_> = pieces.collect();
-        match (self.root, self.tails.first()) {
-            (Some(root), Some(tail)) if is_within && pieces.len() > 1 => {
+        let list = match (self.root, self.tails.first()) {
+            (Some(root), Some(Part::Range(tail))) if is_within && pieces.len() > 1 => {
                 vec![Piece::whole(&root, &(tail.start..length), length, &pieces)]
             }
             _ => pieces,
-        }
+        };
+        let broken_off = self.broken_off.map(|end| end.place(String::new()));
+        Pieces { list, broken_off, ..Pieces::default() }
     }
 }

@@ -11,6 +11,7 @@ mod xml;
 use bytes::Bytes;
 
 use super::Counts;
+use crate::finding::Place;
 use crate::spool::ByteRange;
 
 pub(super) use json::JsonCutter;
@@ -128,6 +129,8 @@ pub enum Merge {
 pub struct Pieces {
     pub list: Vec<Piece>,
     pub merge: Merge,
+    /// Where the last piece ends, in a document that breaks off: behind what is complete.
+    pub broken_off: Option<Place>,
 }
 
 /// The results of a part of a document, and the sum of their times.

@@ -9,10 +9,15 @@
 //! one behind it: with its attributes as they stand, except for the counts and times, which become
 //! those of the piece, and with the properties repeated that stand before the cut. So is the
 //! document's prolog: what follows may need its DOCTYPE.
+//!
+//! Where a document breaks off, it is cut behind the last child of a container that is complete. So
+//! its pieces are whole all the same; containers that were opened behind that are left out.
 
 use bytes::Bytes;
 
-use super::{Limits, Part, Piece, Tally};
+use super::{Limits, Part, Piece, Pieces, Tally};
+use crate::scan::handler::MarkOf;
+use crate::scan::window::Mark;
 use crate::spool::ByteRange;
 
 /// By how much a count or time may be longer than the one that it replaces, in bytes.
@@ -116,9 +121,6 @@ struct Reopened {
     until: Option<Tally>,
 }
 
-/// Gives the line of an offset, from 1.
-type LineOf<'a> = &'a dyn Fn(u64) -> u64;
-
 /// A place whose line is counted out only if it is wanted, or before it is out of reach.
 #[derive(Debug, Clone, Copy)]
 enum Line {
@@ -133,15 +135,15 @@ impl Default for Line {
 }
 
 impl Line {
-    fn counted(self, line: LineOf<'_>) -> u64 {
+    fn counted(self, mark: MarkOf<'_>) -> u64 {
         match self {
-            Self::OfOffset(offset) => line(offset),
+            Self::OfOffset(offset) => mark(offset).line(),
             Self::Counted(line) => line,
         }
     }
 
-    fn settle(&mut self, line: LineOf<'_>) {
-        *self = Self::Counted(self.counted(line));
+    fn settle(&mut self, mark: MarkOf<'_>) {
+        *self = Self::Counted(self.counted(mark));
     }
 }
 
@@ -169,6 +171,18 @@ struct Unit {
     line: Line,
 }
 
+/// Where the last child of a container that is complete ends.
+#[derive(Debug, Clone, Copy)]
+struct Complete {
+    end: u64,
+    /// The same, once it was counted out.
+    mark: Option<Mark>,
+    /// Within how many containers.
+    depth: usize,
+    /// What was counted up to there.
+    tally: Tally,
+}
+
 /// Follows a document and cuts it; see the module.
 #[derive(Debug)]
 pub struct XmlCutter {
@@ -185,6 +199,7 @@ pub struct XmlCutter {
     /// Where the last unit ends, and on which line.
     last_end: u64,
     last_line: Line,
+    complete: Option<Complete>,
     pieces: Vec<Piece>,
     /// The root's tag and end tag, once it has ended.
     root: Option<(ByteRange, ByteRange)>,
@@ -204,6 +219,7 @@ impl XmlCutter {
             unit: None,
             last_end: 0,
             last_line: Line::default(),
+            complete: None,
             pieces: Vec::new(),
             root: None,
         }
@@ -232,21 +248,24 @@ impl XmlCutter {
         self.frames.push(Frame { tag, before: self.tally });
     }
 
-    /// Counts out the lines that may be wanted, as `line` gives them, before they are out of reach.
-    pub fn settle(&mut self, line: LineOf<'_>) {
-        self.current.first_line.settle(line);
-        self.last_line.settle(line);
+    /// Counts out the lines that may be wanted, before they are out of reach.
+    pub fn settle(&mut self, mark: MarkOf<'_>) {
+        self.current.first_line.settle(mark);
+        self.last_line.settle(mark);
         if let Some(unit) = &mut self.unit {
-            unit.line.settle(line);
+            unit.line.settle(mark);
+        }
+        if let Some(complete) = &mut self.complete {
+            complete.mark.get_or_insert_with(|| mark(complete.end));
         }
     }
 
     /// The innermost container closes: its end tag is here. The root's end ends the document.
     ///
-    /// Here and elsewhere, `line` gives the line of an offset that was not settled.
-    pub fn close_container(&mut self, end_tag: &ByteRange, line: LineOf<'_>) {
+    /// Here and elsewhere, `mark` counts out an offset that was not settled.
+    pub fn close_container(&mut self, end_tag: &ByteRange, mark: MarkOf<'_>) {
         if self.frames.len() == 1 {
-            self.end_of_root(end_tag, line);
+            self.end_of_root(end_tag, mark);
         }
         let Some(frame) = self.frames.pop() else { return };
         self.close_length -= frame.tag.close_length();
@@ -255,6 +274,13 @@ impl XmlCutter {
             // A later sibling at the same depth is none that was opened again.
             reopened.until.get_or_insert(self.tally);
         }
+        self.completed(end_tag.end);
+    }
+
+    /// A child of the innermost container is complete.
+    const fn completed(&mut self, end: u64) {
+        self.complete =
+            Some(Complete { end, mark: None, depth: self.frames.len(), tally: self.tally });
     }
 
     /// Properties of the innermost container are here.
@@ -280,7 +306,7 @@ impl XmlCutter {
     }
 
     /// The unit ends; all in it is counted.
-    pub fn close_unit(&mut self, end: u64, line: LineOf<'_>) {
+    pub fn close_unit(&mut self, end: u64, mark: MarkOf<'_>) {
         let Some(unit) = self.unit.take() else { return };
         let is_first = unit.before.counts.results == self.current.before.counts.results;
         if is_first && self.has_results(&self.current) {
@@ -288,7 +314,7 @@ impl XmlCutter {
         }
         // What is beyond the limits by itself is not made smaller by a cut before it.
         if !is_first && unit.cut_depth > 0 && self.is_beyond(end) {
-            self.cut(unit, line);
+            self.cut(unit, mark);
         }
         if self.has_results(&self.current) {
             self.spare = None;
@@ -298,6 +324,7 @@ impl XmlCutter {
         }
         self.current.units += 1;
         self.last_end = end;
+        self.completed(end);
     }
 
     fn has_results(&self, piece: &Current) -> bool {
@@ -313,10 +340,10 @@ impl XmlCutter {
     }
 
     /// Ends the current piece before the unit and begins another one with it.
-    fn cut(&mut self, unit: Unit, line: LineOf<'_>) {
-        let piece = self.piece(unit.cut, unit.cut_depth, &unit.before, None, line);
+    fn cut(&mut self, unit: Unit, mark: MarkOf<'_>) {
+        let piece = self.piece(unit.cut, unit.cut_depth, &unit.before, None, mark);
         // Should the piece become the last one after all, its first line is out of reach by then.
-        self.current.first_line.settle(line);
+        self.current.first_line.settle(mark);
         self.pieces.push(piece);
         let frames = self.frames.get(..unit.cut_depth).unwrap_or_default();
         let reopened: Vec<_> =
@@ -346,12 +373,12 @@ impl XmlCutter {
         depth: usize,
         tally: &Tally,
         root_end: Option<&ByteRange>,
-        line: LineOf<'_>,
+        mark: MarkOf<'_>,
     ) -> Piece {
         let current = &self.current;
         let mut piece = Piece {
             counts: tally.since(&current.before).counts,
-            lines: (current.first_line.counted(line), self.last_line.counted(line)),
+            lines: (current.first_line.counted(mark), self.last_line.counted(mark)),
             units: current.units,
             ..Piece::default()
         };
@@ -400,7 +427,25 @@ impl XmlCutter {
     }
 
     /// Ends the last piece with the root.
-    fn end_of_root(&mut self, end_tag: &ByteRange, line: LineOf<'_>) {
+    fn end_of_root(&mut self, end_tag: &ByteRange, mark: MarkOf<'_>) {
+        self.root = self.frames.first().map(|root| (root.tag.range.clone(), end_tag.clone()));
+        self.end_of_results(end_tag.start, Some(end_tag), mark);
+    }
+
+    /// Ends the last piece behind what is complete, as if all that is open ended there.
+    fn break_off(&mut self) -> Option<Mark> {
+        let Complete { mark, depth, tally, .. } = self.complete?;
+        let end = mark?;
+        if self.root.is_none() {
+            self.frames.truncate(depth);
+            self.tally = tally;
+            self.end_of_results(end.offset(), None, &|_| end);
+        }
+        Some(end)
+    }
+
+    /// Ends the last piece with the containers that are open.
+    fn end_of_results(&mut self, end: u64, root_end: Option<&ByteRange>, mark: MarkOf<'_>) {
         if !self.has_results(&self.current)
             && let Some(spare) = self.spare.take()
         {
@@ -408,19 +453,23 @@ impl XmlCutter {
             self.pieces.pop();
             self.current = spare;
         }
-        self.root = self.frames.first().map(|root| (root.tag.range.clone(), end_tag.clone()));
-        let piece = self.piece(end_tag.start, 1, &self.tally, Some(end_tag), line);
+        let piece = self.piece(end, self.frames.len(), &self.tally, root_end, mark);
         self.pieces.push(piece);
     }
 
-    /// The pieces of a document of `length` bytes.
-    pub fn finish(mut self, length: u64) -> Vec<Piece> {
+    /// The pieces of a document of `length` bytes, or of one that breaks off.
+    pub fn finish(mut self, length: Option<u64>) -> Pieces {
+        let Some(length) = length else {
+            let broken_off = self.break_off().map(|end| end.place(String::new()));
+            return Pieces { list: self.pieces, broken_off, ..Pieces::default() };
+        };
         if self.pieces.len() > 1
             && self.tally.counts.results <= self.limits.results
             && length <= self.limits.bytes
             && let Some((root, end)) = &self.root
         {
-            return vec![Piece::whole(root, end, length, &self.pieces)];
+            let list = vec![Piece::whole(root, end, length, &self.pieces)];
+            return Pieces { list, ..Pieces::default() };
         }
         if let Some(last) = self.pieces.last_mut()
             && let Some(Part::Range(root_end)) = last.close.last()
@@ -428,6 +477,6 @@ impl XmlCutter {
         {
             last.after.push(Part::Range(root_end.end..length));
         }
-        self.pieces
+        Pieces { list: self.pieces, ..Pieces::default() }
     }
 }

@@ -17,7 +17,7 @@ struct Ignored;
 impl Handler for Ignored {
     fn open(&mut self, _: &StartTag<'_>, _: &mut dyn Context) {}
     fn close(&mut self, _: ByteRange, _: &mut dyn Context) {}
-    fn settle(&mut self, _: &dyn Fn(u64) -> u64) {}
+    fn settle(&mut self, _: crate::scan::handler::MarkOf<'_>) {}
 }
 
 fn scan(text: &[u8], step: usize) -> Vec<(Code, u64)> {
