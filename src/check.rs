@@ -130,7 +130,7 @@ fn scan(
         return Ok(None);
     };
     let source = Observed { reader: content.reader(), observer };
-    Ok(Some((format, scan::scan(format, source, config.limits)?)))
+    Ok(Some((format, scan::scan(format, source, config.scan_options())?)))
 }
 
 /// Puts together what reading and scanning an input came to.
@@ -233,7 +233,7 @@ fn salvage_file(file: &mut Checked, config: &Config, observer: &dyn Observer) ->
     if findings.count(Severity::Error) == 0 {
         return Ok(());
     }
-    match salvage::salvage(format, region, findings, &config.temp_folder, config.limits)? {
+    match salvage::salvage(format, region, findings, &config.temp_folder, config.scan_options())? {
         Ok(Salvaged { region, scan, account }) => {
             file.scan = Scan { findings: std::mem::take(findings), ..scan };
             file.region = Some(region);

@@ -107,6 +107,9 @@ pub struct Cli {
     /// files count as valid
     #[arg(long, help_heading = CHECKS, conflicts_with = "strict")]
     pub salvage: bool,
+    /// Warn of names that change from run to run: with timestamps, UUIDs, addresses, temporary paths
+    #[arg(long, help_heading = CHECKS)]
+    pub lint_names: bool,
 
     /// Send the valid files though others are rejected; the exit code says so all the same
     #[arg(long, help_heading = CHECKS, conflicts_with = "validate_only")]

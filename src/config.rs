@@ -15,6 +15,7 @@ use crate::input::{self, Links, Missing, Selection};
 use crate::levels::{InvalidLevel, Levels};
 use crate::plan::Packing;
 use crate::run_env::{Environment, Overrides, RunEnv};
+use crate::scan::Options;
 use crate::scan::cut::Limits;
 use crate::tags::{InvalidTag, Tags};
 use crate::token::{InvalidToken, SuiteToken};
@@ -37,6 +38,8 @@ pub struct Config {
     /// The inputs' format; `None` to tell it for each.
     pub format: Option<Format>,
     pub checks: Checks,
+    /// Names that change from run to run are warnings.
+    pub lint_names: bool,
     pub mode: Mode,
     /// What one upload may hold.
     pub limits: Limits,
@@ -160,6 +163,12 @@ fn formats() -> String {
 }
 
 impl Config {
+    /// What a scan is told.
+    #[must_use]
+    pub const fn scan_options(&self) -> Options {
+        Options { limits: self.limits, lint_names: self.lint_names }
+    }
+
     /// Resolves the arguments with the environment.
     ///
     /// # Errors
@@ -196,6 +205,7 @@ impl Config {
         let limits = Limits { results: cli.max_results, bytes: cli.max_upload_size };
         let packing = if cli.no_pack { Packing::Off } else { Packing::On };
         let inputs = selection(&cli)?;
+        let lint_names = cli.lint_names;
         let mode = if cli.validate_only {
             Mode::Validate
         } else if let Some(folder) = cli.write_uploads {
@@ -204,7 +214,7 @@ impl Config {
             Mode::Upload(Box::new(delivery(cli, &env)?))
         };
         let temp_folder = std::env::temp_dir();
-        Ok(Self { inputs, format, checks, mode, limits, packing, temp_folder, output })
+        Ok(Self { inputs, format, checks, lint_names, mode, limits, packing, temp_folder, output })
     }
 }
 

@@ -182,6 +182,9 @@ codes! {
     /// A tag beyond the limit.
     XmlTagTooLarge = "xml-tag-too-large", Error,
         "move long texts from attributes into the element's content";
+    /// A text, a CDATA section, a comment or a depth that libxml2 refuses unless told otherwise.
+    XmlHuge = "xml-huge", Warning,
+        "parsers may refuse it (libxml2 does without its XML_PARSE_HUGE): have the runner write less output";
     /// Elements nested beyond the limit.
     XmlTooDeep = "xml-too-deep", Error,
         "no result file nests that deep: check what wrote it";
@@ -204,6 +207,12 @@ codes! {
     /// A byte-order mark before the JSON.
     JsonByteOrderMark = "json-byte-order-mark", Error,
         "write the file as UTF-8 without a byte-order mark";
+    /// Containers nested beyond the limit.
+    JsonTooDeep = "json-too-deep", Error,
+        "Ruby's JSON, which the service uses, takes 100 levels: write deep values as text";
+    /// A key twice in an object of which the service, or the count of results, needs one value.
+    JsonDuplicateKey = "json-duplicate-key", Error,
+        "parsers take one of the values and drop the others: write each key once";
     /// A document whose outline is not that of its format.
     JsonWrongShape = "json-wrong-shape", Error,
         "check --format, and the shape of the file against the format's documentation";
@@ -226,6 +235,18 @@ codes! {
     /// A time that is not a number of seconds.
     JunitOddTime = "junit-odd-time", Warning,
         "write times in seconds as 1234.5, with a point and without separators";
+    /// A timestamp in no form that is known.
+    JunitOddTimestamp = "junit-odd-timestamp", Warning,
+        "write timestamps as ISO 8601 does: 2026-01-31T19:02:27Z";
+    /// A result with outcomes of several kinds.
+    JunitSeveralOutcomes = "junit-several-outcomes", Warning,
+        "a result has one outcome: have the runner write the heaviest alone, or a result for each";
+    /// A result with earlier attempts in it, as Surefire and nextest write them.
+    JunitRerun = "junit-rerun", Warning,
+        "nothing is lost but the earlier attempts: to see each of them, have every attempt written as a result";
+    /// A result within a result.
+    JunitNestedTestcase = "junit-nested-testcase", Warning,
+        "how the service counts these is not known: write results side by side, in suites";
 
     /// No result in the whole file.
     ResultsNone = "results-none", Error,
@@ -239,6 +260,9 @@ codes! {
     /// An outcome that the service does not know.
     ResultsUnknownOutcome = "results-unknown-outcome", Warning,
         "result is passed, failed, skipped or unknown";
+    /// A name that is another one in every run.
+    ResultsUnstableName = "results-unstable-name", Warning,
+        "the service knows a test by its name: leave out of it what changes from run to run";
     /// More results than the service takes in one upload.
     ResultsOverLimit = "results-over-limit", Warning,
         "the service takes a limited number of results in one upload and may refuse this one: have the runner write several files";

@@ -118,6 +118,7 @@ fn is_markup(head: &[u8]) -> bool {
 /// Tells JSON formats apart by the keys of the first object, as far as the head shows them.
 fn json_kind(head: &[u8]) -> Option<Format> {
     let mut is_array = None;
+    let mut is_envelope = false;
     let mut depth = 0_usize;
     let mut at = 0;
     while let Some(&byte) = head.get(at) {
@@ -134,6 +135,9 @@ fn json_kind(head: &[u8]) -> Option<Format> {
                 at += strings.byte_offset();
                 let behind = head.get(at..)?.iter().find(|byte| !byte.is_ascii_whitespace());
                 if behind == Some(&b':') {
+                    is_envelope |= is_array == Some(false)
+                        && depth == 1
+                        && matches!(text.as_str(), "data" | "run_env");
                     let kind = match (is_array == Some(true), depth, text.as_str()) {
                         (true, 2, "elements" | "keyword") => Some(Format::CucumberJson),
                         (true, 2, "history" | "failure_expanded" | "failure_reason") => {
@@ -154,8 +158,9 @@ fn json_kind(head: &[u8]) -> Option<Format> {
         }
         at += 1;
     }
-    // An array of something is what Test Engine's own format is; an object might be anything.
-    (is_array == Some(true)).then_some(Format::Json)
+    // An array of something is what Test Engine's own format is; an object might be anything, but
+    // one with an array in `data` is what collectors send: its scan says to give the array alone.
+    (is_array == Some(true) || is_envelope).then_some(Format::Json)
 }
 
 #[cfg(test)]
@@ -180,7 +185,9 @@ mod tests {
             ("a.json", r#"{"version":"3","examples":[]}"#, Some(Format::RspecJson)),
             ("a.json", r#"{"numFailedTests":1,"testResults":[]}"#, Some(Format::JestJson)),
             ("a.json", r#"{"config":{"testResults":1},"suites":[]}"#, Some(Format::PlaywrightJson)),
-            ("a.json", r#"{"format":"json","data":[]}"#, None),
+            ("a.json", r#"{"format":"json","data":[]}"#, Some(Format::Json)),
+            ("a.json", r#"{"data":1,"testResults":[]}"#, Some(Format::JestJson)),
+            ("a.json", r#"{"format":"json","a":{"data":[]}}"#, None),
         ];
         for (name, head, expected) in cases {
             assert_eq!(

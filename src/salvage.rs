@@ -14,9 +14,8 @@ use std::path::Path;
 
 use crate::finding::{Code, Findings, Place, Severity};
 use crate::format::Format;
-use crate::scan::cut::Limits;
 use crate::scan::mend::{Mender, Replaced, Rules};
-use crate::scan::{self, Counts, Scan};
+use crate::scan::{self, Counts, Options, Scan};
 use crate::spool::{Region, Spool};
 
 /// What a file became.
@@ -114,7 +113,7 @@ pub fn salvage(
     file: &Region,
     findings: &Findings,
     temp_folder: &Path,
-    limits: Limits,
+    options: Options,
 ) -> io::Result<Result<Salvaged, String>> {
     if !matches!(format, Format::Junit | Format::Json) {
         return Ok(Err("salvage is for JUnit XML and Test Engine JSON".to_owned()));
@@ -132,7 +131,7 @@ pub fn salvage(
     } else {
         document.clone()
     };
-    let scan = scan::scan(format, region.reader(), limits)?;
+    let scan = scan::scan(format, region.reader(), options)?;
     let is_left = |code: &&Code| {
         code.severity() == Severity::Error
             && !matches!(code, Code::XmlTruncated | Code::JsonTruncated | Code::ResultsNone)

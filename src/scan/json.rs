@@ -5,23 +5,25 @@
 //! given to `serde_json` as a slice: one value is held at a time, up to [`MAX_VALUE`].
 //!
 //! What `serde_json` lets through where a value is passed over, is checked here: bytes that are not
-//! UTF-8 (by the window) and escaped halves of surrogate pairs.
+//! UTF-8 (by the window), escaped halves of surrogate pairs, and depth. Numbers that are beyond
+//! `f64` are JSON all the same, and taken.
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
 
-use memchr::memmem;
+use memchr::{memchr2, memmem};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
+use super::keys::Keys;
 use super::window::{Charset, Extent, IllegalKind, Mark, WINDOW_SIZE, Window};
 use crate::finding::{Code, Findings};
 
 /// The longest value that is held: one record, or one value beside the results. In bytes.
 pub const MAX_VALUE: usize = 8_000_000;
 
-/// How deep a value that is passed over is walked; beyond it is held as a whole.
-const MAX_WALKED: usize = 64;
+/// How deep containers may nest. Ruby's `JSON.parse` refuses more (`max_nesting`).
+const MAX_DEPTH: usize = 100;
 
 /// How many illegal characters may wait for the value that they are in to be complete.
 const MAX_PENDING_ILLEGAL: usize = 4096;
@@ -127,6 +129,11 @@ impl<'f, R: Read> Cursor<'f, R> {
         }
     }
 
+    /// What was read and not taken yet, as far as it is there.
+    pub fn unread(&self) -> &[u8] {
+        self.window.bytes()
+    }
+
     /// Where the next byte is in the document; before an element of an array, where that begins.
     pub const fn offset(&self) -> u64 {
         self.window.offset()
@@ -164,12 +171,18 @@ impl<'f, R: Read> Cursor<'f, R> {
         }
     }
 
-    /// Walks an object: `field` takes the value of each key.
+    /// Walks an object: `field` takes the value of each key. The keys in `once` are those whose
+    /// values hold results: they must not be there twice.
     ///
     /// # Errors
     /// [`Stop`], as every step.
-    pub fn object(&mut self, mut field: impl FnMut(&mut Self, &str) -> Step) -> Step {
+    pub fn object(
+        &mut self,
+        once: &[&str],
+        mut field: impl FnMut(&mut Self, &str) -> Step,
+    ) -> Step {
         self.enter(b'{', "an object")?;
+        let mut keys = Keys::default();
         if self.peek()? == Some(b'}') {
             self.window.take(1);
             return Ok(());
@@ -178,7 +191,13 @@ impl<'f, R: Read> Cursor<'f, R> {
             if self.peek()?.is_some_and(|byte| byte != b'"') {
                 return Err(self.syntax("a key in quotes is expected"));
             }
-            let key: String = self.value()?.value;
+            let Parsed { value: key, offset } = self.value::<String>()?;
+            let held = once.iter().position(|once| *once == key);
+            if held.is_some() && !keys.insert(held.and_then(|at| u8::try_from(at).ok()), &key) {
+                return Err(self.broken(Code::JsonDuplicateKey, offset, || {
+                    format!("the key \"{key}\" twice in an object")
+                }));
+            }
             match self.peek()? {
                 Some(b':') => self.window.take(1),
                 _ => return Err(self.syntax("a colon is expected")),
@@ -217,6 +236,9 @@ impl<'f, R: Read> Cursor<'f, R> {
     fn enter(&mut self, open: u8, what: &'static str) -> Step {
         match self.peek()? {
             Some(byte) if byte == open => {
+                if self.path.len() == MAX_DEPTH {
+                    return Err(self.too_deep(self.window.offset()));
+                }
                 self.window.take(1);
                 Ok(())
             }
@@ -230,10 +252,7 @@ impl<'f, R: Read> Cursor<'f, R> {
                     b't' | b'f' | b'n' => "a literal",
                     _ => return Err(self.syntax("a value is expected")),
                 };
-                let offset = self.window.offset();
-                Err(self.broken(Code::JsonWrongShape, offset, || {
-                    format!("{found} where {what} is expected")
-                }))
+                Err(self.wrong_shape(&format!("{found} where {what} is expected")))
             }
         }
     }
@@ -249,18 +268,17 @@ impl<'f, R: Read> Cursor<'f, R> {
         let offset = self.window.offset();
         loop {
             let bytes = self.window.bytes();
-            let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
-            let parsed = values.next();
-            let length = values.byte_offset();
+            let (parsed, length) = parse::<T>(bytes);
             let is_whole = length < bytes.len() || self.window.at_eof();
             let fault = match parsed {
-                Some(Ok(value)) if is_whole => {
-                    let lone = bytes.get(..length).and_then(lone_surrogate);
-                    return Ok(self.checked(value, length, lone));
-                }
+                Some(Ok(value)) if is_whole => return self.checked(value, length),
                 Some(Err(error))
                     if error.classify() != Category::Eof
-                        && (self.window.at_eof() || !is_at_end(bytes, &error)) =>
+                        && if self.window.at_eof() {
+                            !is_cut_number(bytes, &error)
+                        } else {
+                            !is_at_end(bytes, &error)
+                        } =>
                 {
                     let at = error_offset(bytes, &error);
                     Some(if is_about_surrogates(&error) {
@@ -295,26 +313,18 @@ impl<'f, R: Read> Cursor<'f, R> {
     /// # Errors
     /// [`Stop`], as every step.
     pub fn skip(&mut self) -> Step {
-        self.skip_within(0)
-    }
-
-    fn skip_within(&mut self, depth: usize) -> Step {
         let next = self.peek()?;
         let bytes = self.window.bytes();
         let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
         let is_value = matches!(values.next(), Some(Ok(_)));
         let length = values.byte_offset();
         if is_value && length < bytes.len() {
-            let lone = bytes.get(..length).and_then(lone_surrogate);
-            self.checked((), length, lone);
-            return Ok(());
+            return self.checked((), length).map(|_| ());
         }
         // What is not whole in the window is walked, so that only its texts and numbers are held.
         match next {
-            Some(b'[') if depth < MAX_WALKED => self.array(|cursor| cursor.skip_within(depth + 1)),
-            Some(b'{') if depth < MAX_WALKED => {
-                self.object(|cursor, _| cursor.skip_within(depth + 1))
-            }
+            Some(b'[') => self.array(Self::skip),
+            Some(b'{') => self.object(&[], |cursor, _| cursor.skip()),
             _ => self.value::<IgnoredAny>().map(|_| ()),
         }
     }
@@ -327,9 +337,14 @@ impl<'f, R: Read> Cursor<'f, R> {
         Ok(more)
     }
 
-    /// Takes a value that was parsed, checking its characters.
-    fn checked<T>(&mut self, value: T, length: usize, lone_surrogate: Option<usize>) -> Parsed<T> {
+    /// Takes a value that was parsed, checking its characters and its depth.
+    fn checked<T>(&mut self, value: T, length: usize) -> Step<Parsed<T>> {
         let offset = self.window.offset();
+        let bytes = self.window.bytes().get(..length).unwrap_or_default();
+        if let Some(at) = too_deep(bytes, MAX_DEPTH - self.path.len().min(MAX_DEPTH)) {
+            return Err(self.too_deep(offset + at as u64));
+        }
+        let lone_surrogate = lone_surrogate(bytes);
         self.drain_illegal(offset + length as u64);
         if let Some(at) = lone_surrogate {
             self.unsound(Code::JsonLoneSurrogate, offset + at as u64, &|| {
@@ -337,7 +352,7 @@ impl<'f, R: Read> Cursor<'f, R> {
             });
         }
         self.window.take(length);
-        Parsed { value, offset }
+        Ok(Parsed { value, offset })
     }
 
     /// Adds a finding about the value at hand, or about `field` in it.
@@ -390,6 +405,18 @@ impl<'f, R: Read> Cursor<'f, R> {
         }
     }
 
+    /// The document has not the outline of its format.
+    pub fn wrong_shape(&mut self, message: &str) -> Stop {
+        let offset = self.window.offset();
+        self.broken(Code::JsonWrongShape, offset, || message.into())
+    }
+
+    fn too_deep(&mut self, offset: u64) -> Stop {
+        self.broken(Code::JsonTooDeep, offset, || {
+            format!("more than {MAX_DEPTH} arrays and objects within each other")
+        })
+    }
+
     fn truncated(&mut self) -> Stop {
         let offset = self.window.offset() + self.window.bytes().len() as u64;
         self.drain_illegal(offset);
@@ -409,6 +436,94 @@ impl<'f, R: Read> Cursor<'f, R> {
         }
         any
     }
+}
+
+/// Parses the value that `bytes` begin with; also says how long it is.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> (Option<serde_json::Result<T>>, usize) {
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
+    match values.next() {
+        Some(Err(error)) if is_about_range(&error) => {
+            let mut ignored = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
+            let is_json = ignored.next();
+            let length = ignored.byte_offset();
+            let value = bytes.get(..length).unwrap_or_default();
+            let again = |_| serde_json::from_slice(&without_numbers(value));
+            (is_json.map(|is_json| is_json.and_then(again)), length)
+        }
+        parsed => (parsed, values.byte_offset()),
+    }
+}
+
+/// A copy of a value that is JSON, with 0 for each number: nobody here looks at numbers.
+fn without_numbers(value: &[u8]) -> Vec<u8> {
+    let mut copy = value.to_vec();
+    let mut rest = copy.as_mut_slice();
+    while let [byte, behind @ ..] = rest {
+        let mut length = 0;
+        match byte {
+            b'"' => length = string_length(behind),
+            b'-' | b'0'..=b'9' => {
+                *byte = b'0';
+                let is_number =
+                    |byte: &&mut u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+                for byte in behind.iter_mut().take_while(is_number) {
+                    *byte = b' ';
+                }
+            }
+            _ => {}
+        }
+        rest = behind.get_mut(length..).unwrap_or_default();
+    }
+    copy
+}
+
+/// How long a string is from behind its first quote to behind its last.
+fn string_length(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if bytes.get(at - 1) == Some(&b'"') {
+            return at;
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// Finds the bracket that opens more than `levels` containers, in a value that is JSON.
+fn too_deep(value: &[u8], levels: usize) -> Option<usize> {
+    // Most values have too few brackets for that. The loop is written for the compiler to vectorise.
+    let opens = |byte: u8| byte | 0x20 == b'{';
+    let brackets = value
+        .chunks(128)
+        .map(|chunk| usize::from(chunk.iter().map(|&byte| u8::from(opens(byte))).sum::<u8>()));
+    if brackets.sum::<usize>() <= levels {
+        return None;
+    }
+    let (mut at, mut depth) = (0, 0);
+    while let Some(&byte) = value.get(at) {
+        at += 1;
+        match byte {
+            b'"' => at += string_length(value.get(at..).unwrap_or_default()),
+            b'[' | b'{' if depth == levels => return Some(at - 1),
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether the document ends within a number, which `serde_json` calls an invalid one.
+fn is_cut_number(bytes: &[u8], error: &serde_json::Error) -> bool {
+    matches!(bytes.last(), Some(b'-' | b'+' | b'.' | b'e' | b'E'))
+        && error_offset(bytes, error) + 1 >= bytes.len()
+        && error.to_string().starts_with("invalid number")
+}
+
+/// `serde_json` has no kind for it: only its message tells.
+fn is_about_range(error: &serde_json::Error) -> bool {
+    error.to_string().contains("out of range")
 }
 
 /// Whether the error may be the window's: `serde_json` calls a number that ends with its point or its
@@ -483,61 +598,4 @@ fn escaped_unit(value: &[u8], at: usize) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Gives a byte at a time, so that everything is cut everywhere.
-    struct Slowly<'a>(&'a [u8]);
-
-    impl Read for Slowly<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let count = buffer.len().min(1);
-            self.0.read(&mut buffer[..count])
-        }
-    }
-
-    fn walk(text: impl Read) -> Vec<(Code, u64)> {
-        let mut findings = Findings::default();
-        let cursor = Cursor::new(text, &mut findings);
-        cursor.document(|cursor| cursor.array(Cursor::skip)).unwrap();
-        findings.listed().iter().map(|f| (f.code, f.place.as_ref().unwrap().offset)).collect()
-    }
-
-    #[test]
-    fn names_the_place_of_what_is_wrong() {
-        use Code::*;
-        type Case<'a> = (&'a [u8], &'a [(Code, u64)]);
-        let cases: &[Case<'_>] = &[
-            (b" [ 1 , {\"a\":[null]} ]\n", &[]),
-            (b"[]", &[]),
-            (b"", &[(InputEmpty, 0)]),
-            (b"[1,]", &[(JsonSyntax, 3)]),
-            (b"[1 2]", &[(JsonSyntax, 3)]),
-            (b"[,1]", &[(JsonSyntax, 1)]),
-            (b"[1", &[(JsonTruncated, 2)]),
-            (b"[{\"a\":", &[(JsonTruncated, 6)]),
-            (b"[\n\"a\x01\"]", &[(JsonSyntax, 4)]),
-            (b"[\"\\ud800\"]", &[(JsonLoneSurrogate, 2)]),
-            (b"[\"\\ud83d\\ude00\\\\ud800\"]", &[]),
-            (b"[\"\xff\"]", &[(JsonInvalidUtf8, 2)]),
-            (b"{}", &[(JsonWrongShape, 0)]),
-            (b"[] []", &[(JsonTrailingContent, 3)]),
-            (b"\xEF\xBB\xBF[]", &[(JsonByteOrderMark, 0)]),
-            (b"[tru]", &[(JsonSyntax, 4)]),
-            (b"[-1.5e+3, 0.25, -0, 12E-2, true, null, \"\\u00e9\\n\"]", &[]),
-            (b"[1.]", &[(JsonSyntax, 3)]),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(walk(*text), *expected, "{:?}", String::from_utf8_lossy(text));
-            assert_eq!(walk(Slowly(text)), *expected, "{:?}", String::from_utf8_lossy(text));
-        }
-    }
-
-    #[test]
-    fn refuses_a_value_beyond_the_limit_without_holding_more() {
-        let long = [b"[\"".as_slice(), &vec![b'a'; 3 * MAX_VALUE], b"\"]"].concat();
-        assert_eq!(walk(long.as_slice()), [(Code::JsonValueTooLarge, 1)]);
-        let fits = [b"[\"".as_slice(), &vec![b'a'; MAX_VALUE / 2], b"\"]"].concat();
-        assert_eq!(walk(fits.as_slice()), []);
-    }
-}
+mod tests;

@@ -5,22 +5,19 @@
 //! children (`error`, `failure`, `skipped`); without one it passed.
 
 use std::io::{self, Read};
-use std::time::Duration;
 
-use super::cut::{CountAttribute, Limits, Merge, Pieces, Tally, XmlCutter};
+use super::cut::{CountAttribute, Merge, Pieces, Tally, XmlCutter};
 use super::handler::{Context, Handler, MarkOf, StartTag, local_name};
 use super::markup::shown;
-use super::window::Mark;
+use super::roots::check_root;
+use super::suite::{Declared, Held, Suite};
 use super::xml::Lexer;
-use super::{Counts, Scan};
+use super::{Counts, Options, Scan, names, times};
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::spool::ByteRange;
 
 /// How deep suites may nest and be cut: each piece opens again all that are open.
 const MAX_CONTAINERS: usize = 64;
-
-/// The longest time that is one: thirty years. Sums of more could overflow.
-const LONGEST_TIME: Duration = Duration::from_secs(1_000_000_000);
 
 /// Attributes of a `<testsuites>` that say nothing about the suites in it: identity and sums.
 const OF_ROOT_ALONE: [&[u8]; 12] = [
@@ -42,9 +39,14 @@ const OF_ROOT_ALONE: [&[u8]; 12] = [
 ///
 /// # Errors
 /// What reading the source gives. What is wrong with the document is a finding.
-pub fn scan(source: impl Read, limits: Limits) -> io::Result<Scan> {
+pub fn scan(source: impl Read, options: Options) -> io::Result<Scan> {
     let mut findings = Findings::default();
-    let mut junit = Junit { cutter: XmlCutter::new(limits), open: Vec::new(), merge: Merge::Alone };
+    let mut junit = Junit {
+        cutter: XmlCutter::new(options.limits),
+        open: Vec::new(),
+        merge: Merge::Alone,
+        lint_names: options.lint_names,
+    };
     let extent = Lexer::new(source, &mut junit, &mut findings).run()?;
     let counts = junit.cutter.tally().counts;
     if counts.results == 0 && findings.count(Severity::Error) == 0 {
@@ -65,6 +67,8 @@ enum Element {
     Suite,
     Result,
     Outcome(Outcome),
+    /// An earlier attempt of a result, as Surefire and nextest write it.
+    Rerun,
     Other,
 }
 
@@ -94,6 +98,7 @@ impl Element {
             b"error" => Self::Outcome(Outcome::Error),
             b"failure" => Self::Outcome(Outcome::Failure),
             b"skipped" => Self::Outcome(Outcome::Skipped),
+            b"flakyFailure" | b"flakyError" | b"rerunFailure" | b"rerunError" => Self::Rerun,
             _ => Self::Other,
         }
     }
@@ -121,16 +126,17 @@ enum Role {
 
 #[derive(Debug)]
 enum OpenKind {
-    Suite {
-        /// Where its tag is, and how many results it says it has.
-        mark: Mark,
-        declared: Option<u64>,
-        /// How many it has of its own, and with the suites in it.
-        own: u64,
-        all: u64,
-    },
-    Result(Outcome),
+    Suite(Box<Suite>),
+    Result(Ended),
     Other,
+}
+
+/// How a result ended, as far as it was seen, and what was said of it already.
+#[derive(Debug)]
+struct Ended {
+    outcome: Outcome,
+    has_several: bool,
+    has_reruns: bool,
 }
 
 #[derive(Debug)]
@@ -138,6 +144,7 @@ struct Junit {
     cutter: XmlCutter,
     open: Vec<Open>,
     merge: Merge,
+    lint_names: bool,
 }
 
 impl Handler for Junit {
@@ -169,12 +176,20 @@ impl Handler for Junit {
         }
         let kind = match element {
             Element::Result => {
+                if role == Role::Inside {
+                    self.check_nesting(tag, context);
+                }
                 self.result(tag, context);
-                OpenKind::Result(Outcome::Passed)
+                let outcome = Outcome::Passed;
+                OpenKind::Result(Ended { outcome, has_several: false, has_reruns: false })
             }
             Element::Suite => suite(tag, context),
             Element::Outcome(outcome) => {
-                self.outcome(outcome, context.is_sound(tag.end));
+                self.outcome(outcome, tag, context);
+                OpenKind::Other
+            }
+            Element::Rerun => {
+                self.rerun(tag, context);
                 OpenKind::Other
             }
             Element::Other => OpenKind::Other,
@@ -191,18 +206,12 @@ impl Handler for Junit {
             Role::Properties(start) => self.cutter.properties(start..end_tag.end),
             Role::Inside => {}
         }
-        if let OpenKind::Suite { mark, declared, own, all } = kind {
-            if let Some((_, around)) = self.nearest_suite() {
-                *around += all;
+        if let OpenKind::Suite(suite) = kind {
+            if let Some(around) = self.nearest_suite() {
+                around.nested = around.nested.plus(suite.own).plus(suite.nested);
             }
-            // Producers differ in whether a suite counts the results of the suites in it.
-            if let Some(declared) = declared
-                && declared != own
-                && declared != all
-            {
-                context.report_at(Code::JunitCountsDisagree, mark, &|| {
-                    format!("tests=\"{declared}\" in a suite that holds {all}")
-                });
+            if let Some(message) = suite.disagreement() {
+                context.report_at(Code::JunitCountsDisagree, suite.mark, &|| message.clone());
             }
         }
     }
@@ -227,25 +236,42 @@ impl Junit {
         }
     }
 
-    /// What the innermost open suite holds: of its own, and in all.
-    fn nearest_suite(&mut self) -> Option<(&mut u64, &mut u64)> {
+    /// The innermost open suite.
+    fn nearest_suite(&mut self) -> Option<&mut Suite> {
         self.open.iter_mut().rev().find_map(|open| match &mut open.kind {
-            OpenKind::Suite { own, all, .. } => Some((own, all)),
+            OpenKind::Suite(suite) => Some(suite.as_mut()),
             _ => None,
         })
     }
 
+    /// What it holds of its own; without one, nobody asks.
+    fn held(&mut self, change: impl FnOnce(&mut Held)) {
+        if let Some(suite) = self.nearest_suite() {
+            change(&mut suite.own);
+        }
+    }
+
+    fn check_nesting(&self, tag: &StartTag<'_>, context: &mut dyn Context) {
+        if self.open.iter().any(|open| matches!(open.kind, OpenKind::Result(_))) {
+            let message = || "a testcase within a testcase".to_owned();
+            context.report(Code::JunitNestedTestcase, tag.offset, &message);
+        }
+    }
+
     fn result(&mut self, tag: &StartTag<'_>, context: &mut dyn Context) {
         let is_sound = context.is_sound(tag.end);
-        if let Some((own, all)) = self.nearest_suite() {
-            *own += 1;
-            *all += 1;
-        }
+        self.held(|held| held.counts.results += 1);
         let (mut name, mut classname) = (false, false);
         for (key, value) in tag.attributes() {
             match key {
-                b"name" => name = !value.trim_ascii().is_empty(),
-                b"classname" => classname = !value.trim_ascii().is_empty(),
+                b"name" | b"classname" => {
+                    let is_there = !value.trim_ascii().is_empty();
+                    *(if key == b"name" { &mut name } else { &mut classname }) = is_there;
+                    if self.lint_names {
+                        lint_name(tag, key, value, context);
+                    }
+                }
+                b"timestamp" => check_timestamp(tag, value, context),
                 b"time" => {
                     let time = check_time(tag, value, context);
                     let tally = self.cutter.tally_mut();
@@ -269,21 +295,68 @@ impl Junit {
     }
 
     /// Counts the outcome that a child of a result gives it.
-    fn outcome(&mut self, outcome: Outcome, is_sound: bool) {
-        let Some(Open { kind: OpenKind::Result(before), .. }) = self.open.last_mut() else {
+    fn outcome(&mut self, outcome: Outcome, tag: &StartTag<'_>, context: &mut dyn Context) {
+        let Some(Open { kind: OpenKind::Result(ended), .. }) = self.open.last_mut() else {
             return;
         };
-        if outcome <= *before || !is_sound {
+        let before = ended.outcome;
+        let heaviest = before.max(outcome);
+        ended.outcome = heaviest;
+        let is_other = before != Outcome::Passed && before != outcome;
+        if is_other && !std::mem::replace(&mut ended.has_several, true) {
+            context.report(Code::JunitSeveralOutcomes, tag.offset, &|| {
+                format!(
+                    "{} beside {}: the result counts as {}",
+                    outcome.as_str(),
+                    before.as_str(),
+                    heaviest.as_str()
+                )
+            });
+        }
+        self.held(|held| {
+            recount(&mut held.elements, Outcome::Passed, outcome);
+            recount(&mut held.counts, before, heaviest);
+        });
+        if context.is_sound(tag.end) {
+            let Tally { counts, .. } = self.cutter.tally_mut();
+            recount(counts, before, heaviest);
+        }
+    }
+
+    /// An earlier attempt of a result: the result is one for the service, and ended as its last.
+    fn rerun(&mut self, tag: &StartTag<'_>, context: &mut dyn Context) {
+        let Some(Open { kind: OpenKind::Result(ended), .. }) = self.open.last_mut() else {
             return;
+        };
+        // A result may have as many as it was retried: what is said of it is said once.
+        if !std::mem::replace(&mut ended.has_reruns, true) {
+            context.report(Code::JunitRerun, tag.offset, &|| {
+                let attempt = shown(local_name(tag.name));
+                format!("{attempt} is an earlier attempt: the result counts once, as it ended")
+            });
         }
-        let Tally { counts, .. } = self.cutter.tally_mut();
-        if let Some(count) = outcome_count(counts, *before) {
-            *count -= 1;
+        self.held(|held| held.reruns += 1);
+    }
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Skipped => "skipped",
+            Self::Failure => "failure",
+            Self::Error => "error",
         }
-        if let Some(count) = outcome_count(counts, outcome) {
-            *count += 1;
-        }
-        *before = outcome;
+    }
+}
+
+/// A result of these counts has another outcome than before.
+fn recount(counts: &mut Counts, before: Outcome, now: Outcome) {
+    if let Some(count) = outcome_count(counts, before) {
+        *count = count.saturating_sub(1);
+    }
+    if let Some(count) = outcome_count(counts, now) {
+        *count += 1;
     }
 }
 
@@ -297,20 +370,31 @@ fn outcome_count(counts: &mut Counts, outcome: Outcome) -> Option<&mut u64> {
 }
 
 fn suite(tag: &StartTag<'_>, context: &mut dyn Context) -> OpenKind {
-    let mut declared = None;
+    let mut declared = Declared::default();
     for (key, value) in tag.attributes() {
         match key {
-            b"tests" => {
-                let value = std::str::from_utf8(value).ok();
-                declared = value.and_then(|value| value.trim().parse().ok());
-            }
             b"time" => {
                 check_time(tag, value, context);
             }
-            _ => {}
+            b"timestamp" => check_timestamp(tag, value, context),
+            _ => declared.read(key, value),
         }
     }
-    OpenKind::Suite { mark: context.mark(tag.offset), declared, own: 0, all: 0 }
+    let mark = context.mark(tag.offset);
+    OpenKind::Suite(Box::new(Suite {
+        mark,
+        declared,
+        own: Held::default(),
+        nested: Held::default(),
+    }))
+}
+
+fn lint_name(tag: &StartTag<'_>, key: &[u8], value: &[u8], context: &mut dyn Context) {
+    if let Some(part) = names::unstable(value) {
+        context.report(Code::ResultsUnstableName, tag.offset, &|| {
+            format!("the {} holds {part}", shown(key))
+        });
+    }
 }
 
 /// How a document with this root can stand together with others.
@@ -332,106 +416,27 @@ fn check_time(tag: &StartTag<'_>, value: &[u8], context: &mut dyn Context) -> u6
     if value.is_empty() {
         return 0;
     }
-    if let Some(time) = plain_time(value) {
+    if let Some(time) = times::microseconds(value) {
         return time;
     }
-    let number = std::str::from_utf8(value).ok().and_then(|value| value.parse::<f64>().ok());
-    let duration = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
-    let duration = duration.filter(|duration| *duration <= LONGEST_TIME);
-    let Some(duration) = duration else {
-        context.report(Code::JunitOddTime, tag.offset, &|| {
-            format!("time=\"{}\" is not a number of seconds", shown(value))
-        });
-        return 0;
-    };
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// The microseconds of a plain decimal number of seconds, such as `0.005`: as most are written.
-fn plain_time(value: &[u8]) -> Option<u64> {
-    let mut digits = value.splitn(2, |&byte| byte == b'.');
-    let (seconds, fraction) = (digits.next()?, digits.next().unwrap_or(b"0"));
-    if seconds.is_empty() || seconds.len() > 8 || fraction.is_empty() || fraction.len() > 6 {
-        return None;
-    }
-    let number = |digits: &[u8]| {
-        digits.iter().try_fold(0_u64, |number, byte| {
-            byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'))
-        })
-    };
-    let scale = fraction.iter().fold(1_000_000, |scale, _| scale / 10);
-    Some(number(seconds)? * 1_000_000 + number(fraction)? * scale)
-}
-
-fn check_root(tag: &StartTag<'_>, context: &mut dyn Context) {
-    let name = local_name(tag.name);
-    if matches!(name, b"testsuites" | b"testsuite") {
-        return;
-    }
-    let kind = match name {
-        b"TestRun" => "TRX (Visual Studio)",
-        b"test-run" => "NUnit 3",
-        b"test-results" => "NUnit 2",
-        b"assemblies" | b"assembly" => "xUnit.net",
-        b"testng-results" => "TestNG",
-        b"coverage" => "a coverage report (Cobertura or Clover)",
-        b"report" => "a coverage report (JaCoCo)",
-        b"checkstyle" => "Checkstyle",
-        b"failsafe-summary" => "Failsafe's summary, not its reports",
-        b"html" => "an HTML page",
-        b"testcase" => "a single result without its suite",
-        _ => "",
-    };
-    context.report(Code::JunitWrongRoot, tag.offset, &|| {
-        let root = format!("the root element is <{}>", shown(tag.name));
-        if kind.is_empty() { root } else { format!("{root}: this looks like {kind}") }
+    context.report(Code::JunitOddTime, tag.offset, &|| {
+        let odd = format!("time=\"{}\" is not a number of seconds", shown(value));
+        match times::meant(value) {
+            Some(meant) => format!("{odd}: probably {meant} was meant"),
+            None => odd,
+        }
     });
+    0
+}
+
+fn check_timestamp(tag: &StartTag<'_>, value: &[u8], context: &mut dyn Context) {
+    let value = value.trim_ascii();
+    if !value.is_empty() && !times::is_timestamp(value) {
+        context.report(Code::JunitOddTimestamp, tag.offset, &|| {
+            format!("timestamp=\"{}\" is no date and time of ISO 8601", shown(value))
+        });
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const UNLIMITED: Limits = Limits { results: u64::MAX, bytes: u64::MAX };
-
-    fn places(text: &str, code: Code) -> Vec<(u64, u64, String)> {
-        let scan = scan(text.as_bytes(), UNLIMITED).unwrap();
-        let found = scan.findings.listed().iter().filter(|finding| finding.code == code);
-        found.filter_map(|f| f.place.clone()).map(|p| (p.line, p.column, p.path)).collect()
-    }
-
-    #[test]
-    fn a_suite_longer_than_the_window_is_named_where_it_begins() {
-        let padding = "<system-out>x\n\n</system-out>".repeat(20_000);
-        let case = "<testcase name='a' classname='b'/>";
-        let text = format!(
-            "<testsuites>\n\n <testsuite tests='2'>{case}{padding}</testsuite></testsuites>"
-        );
-        let expected = [(3, 2, "testsuites/testsuite[1]".to_owned())];
-        assert_eq!(places(&text, Code::JunitCountsDisagree), expected);
-    }
-
-    #[test]
-    fn a_suite_may_count_its_own_results_or_those_of_its_suites_too() {
-        let case = "<testcase name='a' classname='b'/>";
-        for (outer, findings) in [("1", 0), ("2", 0), ("3", 1), ("", 0), ("x", 0)] {
-            let text = format!(
-                "<testsuite tests='{outer}'>{case}<testsuite tests='1'>{case}</testsuite></testsuite>"
-            );
-            assert_eq!(places(&text, Code::JunitCountsDisagree).len(), findings, "{outer}");
-        }
-    }
-
-    #[test]
-    fn a_result_counts_as_its_heaviest_outcome_and_only_by_its_own_children() {
-        let text = "<testsuite>\
-            <testcase name='1' classname='c'><skipped/><failure/><error/><failure/></testcase>\
-            <testcase name='2' classname='c'><failure/><skipped/></testcase>\
-            <testcase name='3' classname='c'><x><failure/></x></testcase>\
-            <testcase name='4' classname='c'><skipped/></testcase>\
-            <testcase name='5' classname='c'><testcase name='6' classname='c'><failure/></testcase></testcase>\
-            <error/></testsuite>";
-        let counts = scan(text.as_bytes(), UNLIMITED).unwrap().counts;
-        assert_eq!(counts, Counts { results: 6, failures: 2, errors: 1, skipped: 1 });
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3, memrchr};
 
 use super::window::is_xml_character;
 use crate::finding::{Code, LISTED_PER_CODE};
@@ -14,8 +14,8 @@ use crate::finding::{Code, LISTED_PER_CODE};
 /// The most attributes in one tag, so that their list stays small whatever the tag.
 pub const MAX_ATTRIBUTES: usize = 65_536;
 
-/// The longest entity or character reference that is looked at.
-pub const MAX_REFERENCE: usize = 1024;
+/// The longest entity or character reference that is held: libxml2 takes names of 50,000 bytes.
+pub const MAX_REFERENCE: usize = 50_002;
 
 /// Up to this many attributes are compared pairwise, which is quickest for few.
 const PAIRWISE: usize = 16;
@@ -258,6 +258,15 @@ pub fn next_text_fault(text: &[u8], from: usize) -> Option<Fault> {
     }
 }
 
+/// How much of the end of `text` may be the beginning of a reference or of `]]>`.
+pub fn unfinished_length(text: &[u8]) -> usize {
+    let tail = text.get(text.len().saturating_sub(MAX_REFERENCE)..).unwrap_or_default();
+    match memrchr(b'&', tail).and_then(|at| tail.get(at..)) {
+        Some(reference) if memchr(b';', reference).is_none() => reference.len(),
+        _ => text.iter().rev().take(2).take_while(|&&byte| byte == b']').count(),
+    }
+}
+
 /// Checks the reference \[66, 68\] that `bytes` begin with; `at` is its place.
 ///
 /// # Errors
@@ -265,8 +274,17 @@ pub fn next_text_fault(text: &[u8], from: usize) -> Option<Fault> {
 pub fn check_reference(bytes: &[u8], at: usize) -> Result<(), Fault> {
     let bare = || Fault::new(Code::XmlBareAmpersand, at, "& that begins no reference");
     let body = bytes.get(1..).unwrap_or_default();
-    let body = body.get(..body.len().min(MAX_REFERENCE)).unwrap_or_default();
-    let Some(body) = memchr(b';', body).and_then(|end| body.get(..end)) else { return Err(bare()) };
+    // Not a search for the `;`: that may be far, and text may have an `&` at every byte.
+    let length = match body {
+        [b'#', digits @ ..] => {
+            1 + digits.iter().take_while(|digit| digit.is_ascii_alphanumeric()).count()
+        }
+        _ => name_length(body),
+    };
+    let (body, end) = body.split_at_checked(length).unwrap_or_default();
+    if end.first() != Some(&b';') {
+        return Err(bare());
+    }
     match body {
         b"amp" | b"lt" | b"gt" | b"quot" | b"apos" => Ok(()),
         [b'#', digits @ ..] => {
@@ -286,11 +304,11 @@ pub fn check_reference(bytes: &[u8], at: usize) -> Result<(), Fault> {
             let message = format!("&{}; is not a character of XML", shown(body));
             Err(Fault::new(Code::XmlIllegalReference, at, message))
         }
-        _ if name_length(body) == body.len() && !body.is_empty() => {
+        [] => Err(bare()),
+        _ => {
             let message = format!("the entity &{}; is not defined", shown(body));
             Err(Fault::new(Code::XmlUndefinedEntity, at, message))
         }
-        _ => Err(bare()),
     }
 }
 
@@ -345,9 +363,9 @@ pub fn check_declaration(content: &[u8]) -> Result<Declaration, Fault> {
         }
         match name {
             b"version"
-                if value.strip_prefix(b"1.").is_none_or(|minor| {
-                    minor.is_empty() || !minor.iter().all(u8::is_ascii_digit)
-                }) =>
+                if value
+                    .strip_prefix(b"1.")
+                    .is_none_or(|minor| !minor.iter().all(u8::is_ascii_digit)) =>
             {
                 return Err(malformed(at, "a version of XML that is not 1.0"));
             }
@@ -392,7 +410,7 @@ fn is_label(label: &[u8], known: &[&str]) -> bool {
 pub struct Doctype {
     /// It names a file with definitions.
     pub is_external: bool,
-    /// It holds definitions: an internal subset.
+    /// It has an internal subset with something in it, mostly definitions.
     pub has_subset: bool,
 }
 
@@ -404,7 +422,8 @@ pub fn check_doctype(content: &[u8]) -> Result<Doctype, Fault> {
     let from = |at: usize| content.get(at..).unwrap_or_default();
     let mut at = space_length(content);
     let name = name_length(from(at));
-    if at == 0 || name == 0 {
+    // libxml2 takes `<!DOCTYPEa>` too.
+    if name == 0 {
         return Err(malformed(at, "a DOCTYPE without a name"));
     }
     at += name;
@@ -434,8 +453,14 @@ pub fn check_doctype(content: &[u8]) -> Result<Doctype, Fault> {
         at += length + 2;
     }
     at += space_length(from(at));
-    let has_subset = content.get(at) == Some(&b'[');
-    if !has_subset && at < content.len() {
+    let mut has_subset = false;
+    if content.get(at) == Some(&b'[') {
+        let empty = at + 1 + space_length(from(at + 1));
+        has_subset = content.get(empty) != Some(&b']');
+        at = if has_subset { content.len() } else { empty + 1 };
+        at += space_length(from(at));
+    }
+    if at < content.len() {
         return Err(malformed(at, "a malformed DOCTYPE"));
     }
     Ok(Doctype { is_external: literals > 0, has_subset })

@@ -8,12 +8,17 @@ mod elements;
 mod handler;
 mod json;
 mod junit;
+mod keys;
 mod markup;
 pub mod mend;
+mod names;
 mod results;
+mod roots;
 mod runner;
 mod shape;
+mod suite;
 mod test_engine;
+mod times;
 mod window;
 mod xml;
 
@@ -61,6 +66,21 @@ impl Counts {
     }
 }
 
+/// What a scan is told beside the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// What one upload may hold.
+    pub limits: Limits,
+    /// Names that change from run to run are findings.
+    pub lint_names: bool,
+}
+
+impl From<Limits> for Options {
+    fn from(limits: Limits) -> Self {
+        Self { limits, lint_names: false }
+    }
+}
+
 /// What a pass over one result file yields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
@@ -77,10 +97,12 @@ pub struct Scan {
 ///
 /// # Errors
 /// What reading the source gives. What is wrong with the file is a finding.
-pub fn scan(format: Format, source: impl Read, limits: Limits) -> io::Result<Scan> {
+pub fn scan(format: Format, source: impl Read, options: impl Into<Options>) -> io::Result<Scan> {
+    let options = options.into();
+    let limits = options.limits;
     match format {
-        Format::Junit => junit::scan(source, limits),
-        Format::Json => test_engine::scan(source, limits),
+        Format::Junit => junit::scan(source, options),
+        Format::Json => test_engine::scan(source, options),
         Format::RspecJson => runner::scan_rspec(source, limits),
         Format::JestJson => runner::scan_jest(source, limits),
         Format::PlaywrightJson => runner::scan_playwright(source, limits),

@@ -55,16 +55,12 @@ pub fn nested_array<R: Read>(
 ) -> Step {
     let start = cursor.offset();
     let mut bracket = None;
-    cursor.object(|cursor, key| {
+    cursor.object(&[wanted], |cursor, key| {
         if key != wanted {
             return cursor.skip();
         }
         cursor.peek()?;
-        if bracket.is_some() {
-            cutter.give_up();
-        } else {
-            cutter.open_frame(start..cursor.offset() + 1);
-        }
+        cutter.open_frame(start..cursor.offset() + 1);
         cursor.array(|cursor| element(cursor, cutter))?;
         bracket = Some(cursor.offset() - 1);
         Ok(())

@@ -14,9 +14,6 @@ use super::shape::{Kind, Of, Shape, Word};
 use super::{Counts, Scan};
 use crate::finding::{Code, Findings};
 
-/// How deep Playwright's suites may nest.
-const MAX_SUITES: usize = 64;
-
 /// Scans what `rspec --format json` writes: `examples[]`.
 ///
 /// # Errors
@@ -66,22 +63,16 @@ pub fn scan_playwright(source: impl Read, limits: Limits) -> io::Result<Scan> {
         object_with(cursor, cutter, "suites", |cursor, cutter| {
             unit(cursor, cutter, |cursor| {
                 let mut counts = Counts::default();
-                playwright_suite(cursor, &mut counts, 0)?;
+                playwright_suite(cursor, &mut counts)?;
                 Ok(counts)
             })
         })
     })
 }
 
-fn playwright_suite<R: Read>(
-    cursor: &mut Cursor<'_, R>,
-    counts: &mut Counts,
-    depth: usize,
-) -> Step {
-    cursor.object(|cursor, key| match key {
-        "suites" if depth < MAX_SUITES => {
-            cursor.array(|cursor| playwright_suite(cursor, counts, depth + 1))
-        }
+fn playwright_suite<R: Read>(cursor: &mut Cursor<'_, R>, counts: &mut Counts) -> Step {
+    cursor.object(&["suites", "specs"], |cursor, key| match key {
+        "suites" => cursor.array(|cursor| playwright_suite(cursor, counts)),
         "specs" => in_arrays(cursor, &["tests", "results"], &mut |cursor| {
             *counts = counts.plus(leaf(cursor, |status| match status {
                 "failed" => Outcome::Failed,
@@ -103,7 +94,7 @@ fn in_arrays<R: Read>(
 ) -> Step {
     cursor.array(|cursor| match keys.split_first() {
         None => element(cursor),
-        Some((wanted, keys)) => cursor.object(|cursor, key| {
+        Some((wanted, keys)) => cursor.object(&[wanted], |cursor, key| {
             if key == *wanted { in_arrays(cursor, keys, element) } else { cursor.skip() }
         }),
     })
@@ -146,7 +137,7 @@ fn object_with<R: Read>(
     mut element: impl FnMut(&mut Cursor<'_, R>, &mut JsonCutter) -> Step,
 ) -> Step {
     let mut seen = false;
-    cursor.object(|cursor, key| {
+    cursor.object(&[wanted], |cursor, key| {
         if key != wanted {
             return cursor.skip();
         }
@@ -247,5 +238,35 @@ impl Shape for CucumberStep {
             _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNLIMITED: Limits = Limits { results: u64::MAX, bytes: u64::MAX };
+
+    #[test]
+    fn results_twice_under_one_key_are_an_error() {
+        type Scanner = fn(&'static [u8], Limits) -> io::Result<Scan>;
+        let cases: &[(Scanner, &str, u64)] = &[
+            (scan_rspec, r#"{"examples":[],"examples":[]}"#, 15),
+            (scan_jest, r#"{"testResults":[{"assertionResults":[{}],"assertionResults":[]}]}"#, 41),
+            (scan_playwright, r#"{"suites":[{"specs":[],"suites":[],"specs":[]}]}"#, 35),
+            (
+                scan_playwright,
+                r#"{"suites":[{"specs":[{"tests":[{"results":[],"results":[]}]}]}]}"#,
+                45,
+            ),
+            (scan_cucumber, r#"[{"elements":[],"elements":[]}]"#, 16),
+        ];
+        for (scan, text, offset) in cases {
+            let scan = scan(text.as_bytes(), UNLIMITED).unwrap();
+            let found = scan.findings.listed().iter();
+            let found: Vec<_> =
+                found.map(|f| (f.code, f.place.as_ref().map(|place| place.offset))).collect();
+            assert_eq!(found, [(Code::JsonDuplicateKey, Some(*offset))], "{text}");
+        }
     }
 }

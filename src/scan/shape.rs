@@ -9,6 +9,8 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::keys::Keys;
+
 /// Which type a value has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
@@ -42,6 +44,17 @@ impl Kind {
 
 /// What is read of a value beside its type.
 pub trait Shape: Default {
+    /// Whether the keys of its object must differ.
+    const IS_UNIQUE: bool = false;
+
+    /// The number, below 32, of a key that such an object usually has: those cost next to nothing.
+    fn number(_key: &str) -> Option<u8> {
+        None
+    }
+
+    /// The value is an object that has this key twice.
+    fn twice(&mut self, _key: &str) {}
+
     /// The value is of this type.
     fn kind(&mut self, kind: Kind);
 
@@ -154,7 +167,11 @@ impl<'de, T: Shape> Visitor<'de> for ShapeVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<T, A::Error> {
         let mut shape = Self::of(Kind::Object);
+        let mut keys = Keys::default();
         while let Some(key) = object.next_key::<Key<'de>>()? {
+            if T::IS_UNIQUE && !keys.insert(T::number(&key.0), &key.0) {
+                shape.twice(&key.0);
+            }
             shape.field(&key.0, &mut object)?;
         }
         Ok(shape)

@@ -13,7 +13,7 @@ mod prolog;
 
 use std::io::{self, Read};
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memmem};
 use quick_xml::parser::{ElementParser, Parser as _, PiParser};
 
 use super::elements::OpenElements;
@@ -28,8 +28,14 @@ use crate::spool::ByteRange;
 /// libxml2 takes attribute values of up to 10,000,000 bytes (`XML_MAX_TEXT_LENGTH`).
 pub const MAX_TAG: usize = 10_000_000;
 
-/// The deepest nesting that is taken. libxml2 stops at 256, and at 2,048 with `XML_PARSE_HUGE`.
+/// The deepest nesting that is taken.
 pub const MAX_DEPTH: usize = 10_000;
+
+/// The longest text, CDATA section or comment that libxml2 takes without `XML_PARSE_HUGE`, in bytes.
+const UNUSUAL_LENGTH: u64 = 10_000_000;
+
+/// The deepest nesting that it takes without: its `xmlParserMaxDepth` of 256, and one more.
+const UNUSUAL_DEPTH: usize = 257;
 
 /// The longest name of an element: libxml2's own limit (`XML_MAX_NAME_LENGTH`).
 pub const MAX_NAME: usize = 50_000;
@@ -130,23 +136,31 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
             self.window.take(blank);
             return Ok(());
         }
+        let mut start = None;
         loop {
             let bytes = self.window.bytes();
             if let Some(end) = memchr(b'<', bytes) {
-                return self.text_piece(end);
-            }
-            // A reference or a `]]>` may go on behind what is there: keep its beginning.
-            let tail = bytes.len().saturating_sub(markup::MAX_REFERENCE);
-            let keep = bytes.get(tail..).and_then(|tail| memchr2(b'&', b']', tail));
-            let end = if self.window.at_eof() {
-                bytes.len()
-            } else {
-                keep.map_or(bytes.len(), |at| tail + at)
-            };
-            self.text_piece(end)?;
-            if !self.fill()? && self.window.bytes().is_empty() {
+                self.text_piece(end)?;
+                self.check_length(start, "a text");
                 return Ok(());
             }
+            let keep = if self.window.at_eof() { 0 } else { markup::unfinished_length(bytes) };
+            let end = bytes.len() - keep;
+            start.get_or_insert_with(|| self.window.mark(self.window.offset()));
+            self.text_piece(end)?;
+            if !self.fill()? && self.window.bytes().is_empty() {
+                self.check_length(start, "a text");
+                return Ok(());
+            }
+        }
+    }
+
+    /// Says so when what began at `start`, where it was longer than the window, is beyond the usual.
+    fn check_length(&mut self, start: Option<Mark>, what: &str) {
+        let Some(start) = start else { return };
+        let length = self.window.offset() - start.offset();
+        if length > UNUSUAL_LENGTH {
+            self.here().report_at(Code::XmlHuge, start, &|| format!("{what} of {length} bytes"));
         }
     }
 
@@ -208,6 +222,11 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
             return Err(self.broken(Code::XmlTagTooLarge, offset, || {
                 format!("a name of more than {MAX_NAME} bytes")
             }));
+        }
+        if self.open.depth() == UNUSUAL_DEPTH {
+            self.report(Code::XmlHuge, offset, &|| {
+                format!("more than {UNUSUAL_DEPTH} elements open at once")
+            });
         }
         if self.open.depth() >= MAX_DEPTH || self.open.names_length() > MAX_OPEN_NAMES {
             return Err(self.broken(Code::XmlTooDeep, offset, || {
@@ -358,12 +377,16 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
     /// Takes everything up to and with `end`, holding nothing.
     fn pass_until(&mut self, end: &[u8], offset: u64, what: &'static str) -> Step {
         let finder = memmem::Finder::new(end);
+        let mut start = None;
         loop {
             let bytes = self.window.bytes();
             if let Some(at) = finder.find(bytes) {
-                self.take_checked(at + end.len());
+                self.take_checked(at);
+                self.check_length(start, what);
+                self.take_checked(end.len());
                 return Ok(());
             }
+            start.get_or_insert_with(|| self.window.mark(self.window.offset()));
             let length = bytes.len().saturating_sub(end.len() - 1);
             self.take_checked(length);
             if !self.fill()? {

@@ -46,8 +46,11 @@ pub fn manifest(folder: &Path) -> Vec<Row> {
 /// Whether a finding says that the document is no XML or JSON, rather than no result file.
 pub fn breaks_grammar(code: Code) -> bool {
     let of_language = code.as_str().starts_with("xml-") || code.as_str().starts_with("json-");
-    // These two are well-formed, and refused for what they are.
-    let is_policy = matches!(code, Code::XmlInternalSubset | Code::JsonWrongShape);
+    // These are well-formed, and refused for what they are.
+    let is_policy = matches!(
+        code,
+        Code::XmlInternalSubset | Code::JsonWrongShape | Code::JsonDuplicateKey | Code::JsonTooDeep
+    );
     of_language && code.severity() == Severity::Error && !is_policy || code == Code::InputEmpty
 }
 

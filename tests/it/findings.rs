@@ -132,5 +132,6 @@ async fn nothing_denied_is_sent() {
     let path = fixture("junit/surefire.xml");
     upload(&receiver, [&path]).arg("--deny=junit-odd-time").run().await.expect(10);
     assert!(receiver.received().is_empty());
-    upload(&receiver, [&path]).args(["--strict", "--allow=junit-odd-time"]).run().await.expect(0);
+    let allowed = "--allow=junit-odd-time,junit-rerun";
+    upload(&receiver, [&path]).args(["--strict", allowed]).run().await.expect(0);
 }

@@ -7,8 +7,8 @@ use bktec_upload::finding::Severity;
 use bktec_upload::format::Format;
 use bktec_upload::plan::{self, Packing, PlannedFile};
 use bktec_upload::salvage::{Account, Salvaged, salvage};
-use bktec_upload::scan;
 use bktec_upload::scan::cut::Limits;
+use bktec_upload::scan::{self, Options};
 use bktec_upload::spool::Spool;
 use proptest::prelude::*;
 
@@ -43,11 +43,13 @@ type Saved = (Vec<Vec<u8>>, Account);
 fn saved(format: Format, document: &[u8], limits: Limits) -> Option<Result<Saved, String>> {
     let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
     let region = spool.append_from(&mut &document[..]).unwrap();
-    let scan = scan::scan(format, region.reader(), limits).unwrap();
+    let options = Options { limits, lint_names: false };
+    let scan = scan::scan(format, region.reader(), options).unwrap();
     if scan.findings.count(Severity::Error) == 0 {
         return None;
     }
-    let salvaged = salvage(format, &region, &scan.findings, &std::env::temp_dir(), limits).unwrap();
+    let salvaged =
+        salvage(format, &region, &scan.findings, &std::env::temp_dir(), options).unwrap();
     Some(salvaged.map(|Salvaged { region, scan, account }| {
         let file_name = "a".to_owned();
         let file = PlannedFile { index: 0, file_name, format, region: &region, scan: &scan };

@@ -71,8 +71,6 @@ pub struct JsonCutter {
     /// Where the last piece ends, in a document that breaks off.
     broken_off: Option<Mark>,
     pieces: Vec<PendingPiece>,
-    /// A second array of results in one object: its envelope would hold the first one's results.
-    is_uncuttable: bool,
     /// All up to behind the `[` of the root's array.
     root: Option<ByteRange>,
 }
@@ -92,7 +90,6 @@ impl JsonCutter {
             complete: None,
             broken_off: None,
             pieces: Vec::new(),
-            is_uncuttable: false,
             root: None,
         }
     }
@@ -104,7 +101,6 @@ impl JsonCutter {
 
     /// The root's array of results opens; `head` is all up to behind its `[`.
     pub fn open_root(&mut self, head: ByteRange) {
-        self.is_uncuttable |= !self.tails.is_empty();
         self.root = Some(head.clone());
         self.current.start = head.end;
         self.current.heads = vec![head.clone()];
@@ -148,11 +144,6 @@ impl JsonCutter {
         {
             *noted = Part::Range(tail);
         }
-    }
-
-    /// An element has two arrays of results.
-    pub const fn give_up(&mut self) {
-        self.is_uncuttable = true;
     }
 
     /// An element of a frame ends, whatever it held.
@@ -232,9 +223,6 @@ impl JsonCutter {
 
     /// The pieces of a document of `length` bytes; none if it cannot be cut.
     pub fn finish(self, length: u64) -> Pieces {
-        if self.is_uncuttable {
-            return Pieces::default();
-        }
         let tail = |slot: usize| match self.tails.get(slot) {
             Some(Part::Range(range)) => Part::Range(range.start..range.end.min(length)),
             Some(literal) => literal.clone(),

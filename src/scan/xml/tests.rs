@@ -1,6 +1,8 @@
 //! Every rule of XML, with the document cut everywhere.
 
 use super::*;
+use crate::finding::LISTED_PER_CODE;
+use crate::scan::window::WINDOW_SIZE;
 
 /// Gives a few bytes at a time, so that everything is cut everywhere.
 struct Slowly<'a>(&'a [u8], usize);
@@ -90,6 +92,7 @@ fn every_rule_at_every_step() {
         ("<?xml?><a/>", &[(XmlMisplacedDeclaration, 0)]),
         ("<?xml encoding='utf-8'?><a/>", &[(XmlMalformedDeclaration, 5)]),
         ("<?xml version='2.0'?><a/>", &[(XmlMalformedDeclaration, 15)]),
+        ("<?xml version='1.'?><a/>", &[]),
         ("<?xml version='1.0'><a/>", &[(XmlMalformedDeclaration, 19)]),
         ("<?xml version='1.0' encoding='ascii'?><a b='\u{e9}'/>", &[(XmlInvalidUtf8, 44)]),
         ("<?xml version='1.0' encoding='koi8-r'?><a/>", &[(XmlUnsupportedEncoding, 30)]),
@@ -105,6 +108,10 @@ fn every_rule_at_every_step() {
             &[(XmlDoctype, 38), (XmlUndefinedEntity, 64)],
         ),
         ("<!DOCTYPE a [<!ENTITY e ']>'><!-- ]> -->]><a>&e;</a>", &[(XmlInternalSubset, 0)]),
+        ("<!DOCTYPE a []><a>&e;</a>", &[(XmlDoctype, 0), (XmlUndefinedEntity, 18)]),
+        ("<!DOCTYPE a SYSTEM 'x' [ \n] ><a>&e;</a>", &[(XmlDoctype, 0)]),
+        ("<!DOCTYPE a [] x><a/>", &[(XmlMalformedDoctype, 15)]),
+        ("<!DOCTYPE_a><a/>", &[(XmlDoctype, 0)]),
         ("<a/><!DOCTYPE a>", &[(XmlMalformedDoctype, 4)]),
         ("<!DOCTYPE><a/>", &[(XmlMalformedDoctype, 9)]),
         ("x<a/>", &[(XmlTextBeforeRoot, 0)]),
@@ -140,6 +147,38 @@ fn a_document_that_is_cut_anywhere_is_truncated_there() {
                 text.get(..end).unwrap()
             );
         }
+    }
+}
+
+/// libxml2 takes any number of zeros, and names of 50,000 bytes.
+#[test]
+fn references_may_be_long() {
+    let zeros = "0".repeat(2_000);
+    assert_eq!(scan(format!("<a b='&#{zeros}65;'>&#x{zeros}41;</a>").as_bytes(), 1000), []);
+    let name = "e".repeat(50_000);
+    let text = format!("<a>{}&{name};</a>", "x".repeat(20_000));
+    assert_eq!(scan(text.as_bytes(), 1000), [(Code::XmlUndefinedEntity, 20_003)]);
+}
+
+#[test]
+fn ampersands_at_every_byte_take_linear_time() {
+    let text = format!("<a b='{0}'>{0}</a>", "&".repeat(200_000));
+    assert_eq!(scan(text.as_bytes(), WINDOW_SIZE).len() as u64, LISTED_PER_CODE);
+}
+
+/// Found by trying with xmllint: it refuses these unless it is given --huge.
+#[test]
+fn what_libxml2_takes_only_when_told_to_is_a_warning() {
+    let most = ["x".repeat(9_999_999), "\n".to_owned()].concat();
+    let text = format!("<a>{most}<b/>{most}\n<b/><![CDATA[{most}x]]></a>");
+    let found = scan(text.as_bytes(), WINDOW_SIZE);
+    let expected = [10_000_007, 20_000_021].map(|at| (Code::XmlHuge, at));
+    assert_eq!(found, expected);
+    for (depth, expected) in
+        [(257, &[][..]), (258, &[(Code::XmlHuge, 771)]), (259, &[(Code::XmlHuge, 771)])]
+    {
+        let text = ["<a>".repeat(depth), "</a>".repeat(depth)].concat();
+        assert_eq!(scan(text.as_bytes(), 100), expected, "{depth}");
     }
 }
 
