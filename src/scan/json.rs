@@ -1,21 +1,16 @@
-//! The JSON layer of a scan: containers are walked, values in them parsed by `serde_json`.
+//! The JSON layer of a scan: containers are walked, values in them read whole.
 //!
-//! `serde_json` parses a slice several times faster than a reader, and holds nothing of a slice. So
-//! the containers that hold the results are walked here over the window, and each value in them is
-//! given to `serde_json` as a slice: one value is held at a time, up to [`MAX_VALUE`].
-//!
-//! What `serde_json` lets through where a value is passed over, is checked here: bytes that are not
-//! UTF-8 (by the window), escaped halves of surrogate pairs, and depth. Numbers that are beyond
-//! `f64` are JSON all the same, and taken.
+//! A value is read from a slice: one is held at a time, up to [`MAX_VALUE`]. `value` reads it, and
+//! checks all of it but that it is UTF-8, which the window does. What breaks the grammar,
+//! `serde_json` is asked to name.
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
 
-use memchr::{memchr2, memmem};
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::error::Category;
+use serde::de::IgnoredAny;
 
 use super::keys::Keys;
+use super::value::{self, Reader, Refused};
 use super::window::{Charset, Extent, IllegalKind, Mark, WINDOW_SIZE, Window};
 use crate::finding::{Code, Findings};
 
@@ -191,9 +186,11 @@ impl<'f, R: Read> Cursor<'f, R> {
             if self.peek()?.is_some_and(|byte| byte != b'"') {
                 return Err(self.syntax("a key in quotes is expected"));
             }
-            let Parsed { value: key, offset } = self.value::<String>()?;
+            let Parsed { value: key, offset } =
+                self.value(|key| String::from_utf8_lossy(&key.text().bytes).into_owned())?;
             let held = once.iter().position(|once| *once == key);
-            if held.is_some() && !keys.insert(held.and_then(|at| u8::try_from(at).ok()), &key) {
+            let number = held.and_then(|at| u8::try_from(at).ok());
+            if held.is_some() && !keys.insert(number, key.as_bytes()) {
                 return Err(self.broken(Code::JsonDuplicateKey, offset, || {
                     format!("the key \"{key}\" twice in an object")
                 }));
@@ -257,54 +254,39 @@ impl<'f, R: Read> Cursor<'f, R> {
         }
     }
 
-    /// Takes the next value and gives what `serde_json` makes of it.
+    /// Takes the next value and gives what `read` makes of it.
     ///
-    /// `T` must take every type of value: what does not fit its meaning is for the caller to report.
+    /// Where the value is not whole in the window, `read` starts again with more of it.
     ///
     /// # Errors
     /// [`Stop`], as every step.
-    pub fn value<T: DeserializeOwned>(&mut self) -> Step<Parsed<T>> {
+    pub fn value<T>(&mut self, read: impl Fn(&mut Reader<'_>) -> T) -> Step<Parsed<T>> {
         self.peek()?;
         let offset = self.window.offset();
         loop {
-            let bytes = self.window.bytes();
-            let (parsed, length) = parse::<T>(bytes);
-            let is_whole = length < bytes.len() || self.window.at_eof();
-            let fault = match parsed {
-                Some(Ok(value)) if is_whole => return self.checked(value, length),
-                Some(Err(error))
-                    if error.classify() != Category::Eof
-                        && if self.window.at_eof() {
-                            !is_cut_number(bytes, &error)
-                        } else {
-                            !is_at_end(bytes, &error)
-                        } =>
-                {
-                    let at = error_offset(bytes, &error);
-                    Some(if is_about_surrogates(&error) {
-                        let escape =
-                            bytes.get(..at).and_then(|before| memmem::rfind(before, b"\\u"));
-                        (Code::JsonLoneSurrogate, escape.unwrap_or(at), error)
-                    } else {
-                        (Code::JsonSyntax, at, error)
-                    })
+            let mut reader = self.reader();
+            let value = read(&mut reader);
+            let length = self.window.bytes().len();
+            let at_eof = self.window.at_eof();
+            match reader.end() {
+                Ok(extent) if extent.length < length || at_eof => {
+                    self.take(extent);
+                    return Ok(Parsed { value, offset });
                 }
-                _ => None,
-            };
-            if let Some((code, at, error)) = fault {
-                return Err(self.not_json(code, offset + at as u64, &error));
+                Err(Refused::Syntax) => return Err(self.not_json()),
+                Err(Refused::TooDeep(at)) => return Err(self.too_deep(offset + at as u64)),
+                Ok(_) | Err(Refused::Cut) if at_eof => return Err(self.truncated()),
+                Ok(_) | Err(Refused::Cut) if length >= MAX_VALUE => {
+                    return Err(self.broken(Code::JsonValueTooLarge, offset, || {
+                        format!("a value of more than {MAX_VALUE} bytes")
+                    }));
+                }
+                // Starting anew pays, as there is twice as much each time.
+                Ok(_) | Err(Refused::Cut) => {
+                    let wanted = (length * 2).clamp(WINDOW_SIZE, MAX_VALUE);
+                    while self.window.bytes().len() < wanted && self.fill()? {}
+                }
             }
-            if bytes.len() >= MAX_VALUE {
-                return Err(self.broken(Code::JsonValueTooLarge, offset, || {
-                    format!("a value of more than {MAX_VALUE} bytes")
-                }));
-            }
-            if self.window.at_eof() {
-                return Err(self.truncated());
-            }
-            // Parsing anew from the value's start pays, as there is twice as much each time.
-            let wanted = (bytes.len() * 2).clamp(WINDOW_SIZE, MAX_VALUE);
-            while self.window.bytes().len() < wanted && self.fill()? {}
         }
     }
 
@@ -314,19 +296,43 @@ impl<'f, R: Read> Cursor<'f, R> {
     /// [`Stop`], as every step.
     pub fn skip(&mut self) -> Step {
         let next = self.peek()?;
-        let bytes = self.window.bytes();
-        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
-        let is_value = matches!(values.next(), Some(Ok(_)));
-        let length = values.byte_offset();
-        if is_value && length < bytes.len() {
-            return self.checked((), length).map(|_| ());
+        let mut reader = self.reader();
+        reader.skip();
+        match reader.end() {
+            Ok(extent) if extent.length < self.window.bytes().len() => {
+                self.take(extent);
+                return Ok(());
+            }
+            _ => {}
         }
         // What is not whole in the window is walked, so that only its texts and numbers are held.
         match next {
             Some(b'[') => self.array(Self::skip),
             Some(b'{') => self.object(&[], |cursor, _| cursor.skip()),
-            _ => self.value::<IgnoredAny>().map(|_| ()),
+            _ => {
+                self.value(|value| {
+                    value.skip();
+                })?;
+                Ok(())
+            }
         }
+    }
+
+    /// A reader of the next value, as far as it is in the window.
+    fn reader(&self) -> Reader<'_> {
+        Reader::new(self.window.bytes(), MAX_DEPTH.saturating_sub(self.path.len()))
+    }
+
+    /// Takes a value that was read.
+    fn take(&mut self, extent: value::Extent) {
+        let offset = self.window.offset();
+        self.drain_illegal(offset + extent.length as u64);
+        if let Some(at) = extent.lone_surrogate {
+            self.unsound(Code::JsonLoneSurrogate, offset + at as u64, &|| {
+                "an escaped half of a surrogate pair without its other half".into()
+            });
+        }
+        self.window.take(extent.length);
     }
 
     fn fill(&mut self) -> Step<bool> {
@@ -335,24 +341,6 @@ impl<'f, R: Read> Cursor<'f, R> {
             self.drain_illegal(u64::MAX);
         }
         Ok(more)
-    }
-
-    /// Takes a value that was parsed, checking its characters and its depth.
-    fn checked<T>(&mut self, value: T, length: usize) -> Step<Parsed<T>> {
-        let offset = self.window.offset();
-        let bytes = self.window.bytes().get(..length).unwrap_or_default();
-        if let Some(at) = too_deep(bytes, MAX_DEPTH - self.path.len().min(MAX_DEPTH)) {
-            return Err(self.too_deep(offset + at as u64));
-        }
-        let lone_surrogate = lone_surrogate(bytes);
-        self.drain_illegal(offset + length as u64);
-        if let Some(at) = lone_surrogate {
-            self.unsound(Code::JsonLoneSurrogate, offset + at as u64, &|| {
-                "an escaped half of a surrogate pair without its other half".into()
-            });
-        }
-        self.window.take(length);
-        Ok(Parsed { value, offset })
     }
 
     /// Adds a finding about the value at hand, or about `field` in it.
@@ -380,15 +368,23 @@ impl<'f, R: Read> Cursor<'f, R> {
         Stop::Broken
     }
 
-    /// A fault in what `serde_json` parses. Bytes that are not UTF-8 are the better word for it.
-    fn not_json(&mut self, code: Code, offset: u64, error: &serde_json::Error) -> Stop {
+    /// The value at hand breaks the grammar: `serde_json` says how. Bytes that are not UTF-8 are the
+    /// better word for it.
+    fn not_json(&mut self) -> Stop {
+        let bytes = self.window.bytes();
+        let error = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>().next();
+        let (at, message) = match error {
+            Some(Err(error)) => (error_offset(bytes, &error), error.to_string()),
+            // It takes what was refused: that is not known to be.
+            _ => (0, "this value is not JSON".to_owned()),
+        };
+        let offset = self.window.offset() + at as u64;
         if self.drain_illegal(offset + 4) {
             return Stop::Broken;
         }
-        let message = error.to_string();
         let message =
             message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-        self.broken(code, offset, || message.to_owned())
+        self.broken(Code::JsonSyntax, offset, || message.to_owned())
     }
 
     fn syntax(&mut self, message: &'static str) -> Stop {
@@ -438,107 +434,6 @@ impl<'f, R: Read> Cursor<'f, R> {
     }
 }
 
-/// Parses the value that `bytes` begin with; also says how long it is.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> (Option<serde_json::Result<T>>, usize) {
-    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
-    match values.next() {
-        Some(Err(error)) if is_about_range(&error) => {
-            let mut ignored = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
-            let is_json = ignored.next();
-            let length = ignored.byte_offset();
-            let value = bytes.get(..length).unwrap_or_default();
-            let again = |_| serde_json::from_slice(&without_numbers(value));
-            (is_json.map(|is_json| is_json.and_then(again)), length)
-        }
-        parsed => (parsed, values.byte_offset()),
-    }
-}
-
-/// A copy of a value that is JSON, with 0 for each number: nobody here looks at numbers.
-fn without_numbers(value: &[u8]) -> Vec<u8> {
-    let mut copy = value.to_vec();
-    let mut rest = copy.as_mut_slice();
-    while let [byte, behind @ ..] = rest {
-        let mut length = 0;
-        match byte {
-            b'"' => length = string_length(behind),
-            b'-' | b'0'..=b'9' => {
-                *byte = b'0';
-                let is_number =
-                    |byte: &&mut u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-                for byte in behind.iter_mut().take_while(is_number) {
-                    *byte = b' ';
-                }
-            }
-            _ => {}
-        }
-        rest = behind.get_mut(length..).unwrap_or_default();
-    }
-    copy
-}
-
-/// How long a string is from behind its first quote to behind its last.
-fn string_length(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found + 1;
-        if bytes.get(at - 1) == Some(&b'"') {
-            return at;
-        }
-        at += 1;
-    }
-    bytes.len()
-}
-
-/// Finds the bracket that opens more than `levels` containers, in a value that is JSON.
-fn too_deep(value: &[u8], levels: usize) -> Option<usize> {
-    // Most values have too few brackets for that. The loop is written for the compiler to vectorise.
-    let opens = |byte: u8| byte | 0x20 == b'{';
-    let brackets = value
-        .chunks(128)
-        .map(|chunk| usize::from(chunk.iter().map(|&byte| u8::from(opens(byte))).sum::<u8>()));
-    if brackets.sum::<usize>() <= levels {
-        return None;
-    }
-    let (mut at, mut depth) = (0, 0);
-    while let Some(&byte) = value.get(at) {
-        at += 1;
-        match byte {
-            b'"' => at += string_length(value.get(at..).unwrap_or_default()),
-            b'[' | b'{' if depth == levels => return Some(at - 1),
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Whether the document ends within a number, which `serde_json` calls an invalid one.
-fn is_cut_number(bytes: &[u8], error: &serde_json::Error) -> bool {
-    matches!(bytes.last(), Some(b'-' | b'+' | b'.' | b'e' | b'E'))
-        && error_offset(bytes, error) + 1 >= bytes.len()
-        && error.to_string().starts_with("invalid number")
-}
-
-/// `serde_json` has no kind for it: only its message tells.
-fn is_about_range(error: &serde_json::Error) -> bool {
-    error.to_string().contains("out of range")
-}
-
-/// Whether the error may be the window's: `serde_json` calls a number that ends with its point or its
-/// sign invalid, not cut off.
-fn is_at_end(bytes: &[u8], error: &serde_json::Error) -> bool {
-    const TOKEN: usize = 16;
-    error_offset(bytes, error) + TOKEN >= bytes.len()
-}
-
-/// `serde_json` has no kind for it: only its message tells.
-fn is_about_surrogates(error: &serde_json::Error) -> bool {
-    let message = error.to_string();
-    message.contains("surrogate") || message.contains("end of hex escape")
-}
-
 /// A path in the way of JavaScript: `testResults[0].assertionResults[3]`.
 fn path_text(path: &[PathStep]) -> String {
     let mut text = String::new();
@@ -568,33 +463,6 @@ fn error_offset(bytes: &[u8], error: &serde_json::Error) -> usize {
     // Before a control character in a string, serde_json has not taken it yet.
     let is_before = bytes.get(at + 1).is_some_and(|&byte| byte < b' ' && byte != b'\n');
     (if is_before { at + 1 } else { at }).min(bytes.len())
-}
-
-/// Finds an escaped surrogate that is no half of a pair, in a value that `serde_json` took.
-fn lone_surrogate(value: &[u8]) -> Option<usize> {
-    if memmem::find(value, b"\\ud").is_none() && memmem::find(value, b"\\uD").is_none() {
-        return None;
-    }
-    let mut at = 0;
-    loop {
-        at += memchr::memchr(b'\\', value.get(at..)?)?;
-        match escaped_unit(value, at) {
-            Some(0xD800..=0xDBFF) => match escaped_unit(value, at + 6) {
-                Some(0xDC00..=0xDFFF) => at += 12,
-                _ => return Some(at),
-            },
-            Some(0xDC00..=0xDFFF) => return Some(at),
-            Some(_) => at += 6,
-            // Another escape, of two bytes: the second may be a backslash too.
-            None => at += 2,
-        }
-    }
-}
-
-/// The UTF-16 unit that `\uXXXX` at this place stands for.
-fn escaped_unit(value: &[u8], at: usize) -> Option<u16> {
-    let digits = value.get(at..at + 6)?.strip_prefix(b"\\u")?;
-    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 #[cfg(test)]

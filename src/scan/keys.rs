@@ -24,7 +24,7 @@ pub struct Keys {
 impl Keys {
     /// Takes one more key; returns whether it is new. Known ones have a number below 32.
     #[inline]
-    pub fn insert(&mut self, known: Option<u8>, key: &str) -> bool {
+    pub fn insert(&mut self, known: Option<u8>, key: &[u8]) -> bool {
         let Some(number) = known else { return self.insert_other(key) };
         let bit = 1_u32 << (number & 31);
         let is_new = self.known & bit == 0;
@@ -33,7 +33,7 @@ impl Keys {
     }
 
     #[cold]
-    fn insert_other(&mut self, key: &str) -> bool {
+    fn insert_other(&mut self, key: &[u8]) -> bool {
         // Of a million keys, two have the same hash once in tens of millions of objects.
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
@@ -60,12 +60,13 @@ mod tests {
         let others: Vec<_> = (0..100).map(|number| format!("key {number}")).collect();
         let known = [(Some(0), "name"), (Some(31), "result")].into_iter();
         let all: Vec<_> = known.chain(others.iter().map(|key| (None, key.as_str()))).collect();
+        let all: Vec<_> = all.into_iter().map(|(number, key)| (number, key.as_bytes())).collect();
         for (number, key) in &all {
-            assert!(keys.insert(*number, key), "{key}");
-            assert!(!keys.insert(*number, key), "{key} again");
+            assert!(keys.insert(*number, key), "{key:?}");
+            assert!(!keys.insert(*number, key), "{key:?} again");
         }
         for (number, key) in &all {
-            assert!(!keys.insert(*number, key), "{key} at last");
+            assert!(!keys.insert(*number, key), "{key:?} at last");
         }
     }
 }

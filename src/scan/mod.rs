@@ -15,10 +15,10 @@ mod names;
 mod results;
 mod roots;
 mod runner;
-mod shape;
 mod suite;
 mod test_engine;
 mod times;
+mod value;
 mod window;
 mod xml;
 

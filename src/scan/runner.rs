@@ -5,12 +5,10 @@
 
 use std::io::{self, Read};
 
-use serde::de::{MapAccess, SeqAccess};
-
 use super::cut::{JsonCutter, Limits, Merge};
 use super::json::{Cursor, Step};
 use super::results::{Outcome, end_of_scan, nested_array, root_array, unit};
-use super::shape::{Kind, Of, Shape, Word};
+use super::value::{Kind, Reader};
 use super::{Counts, Scan};
 use crate::finding::{Code, Findings};
 
@@ -23,8 +21,8 @@ pub fn scan_rspec(source: impl Read, limits: Limits) -> io::Result<Scan> {
         object_with(cursor, cutter, "examples", |cursor, cutter| {
             unit(cursor, cutter, |cursor| {
                 leaf(cursor, |status| match status {
-                    "failed" => Outcome::Failed,
-                    "pending" => Outcome::Skipped,
+                    b"failed" => Outcome::Failed,
+                    b"pending" => Outcome::Skipped,
                     _ => Outcome::Passed,
                 })
             })
@@ -42,8 +40,8 @@ pub fn scan_jest(source: impl Read, limits: Limits) -> io::Result<Scan> {
             nested_array(cursor, cutter, "assertionResults", |cursor, cutter| {
                 unit(cursor, cutter, |cursor| {
                     leaf(cursor, |status| match status {
-                        "failed" => Outcome::Failed,
-                        "pending" | "skipped" | "todo" | "disabled" => Outcome::Skipped,
+                        b"failed" => Outcome::Failed,
+                        b"pending" | b"skipped" | b"todo" | b"disabled" => Outcome::Skipped,
                         _ => Outcome::Passed,
                     })
                 })
@@ -75,9 +73,9 @@ fn playwright_suite<R: Read>(cursor: &mut Cursor<'_, R>, counts: &mut Counts) ->
         "suites" => cursor.array(|cursor| playwright_suite(cursor, counts)),
         "specs" => in_arrays(cursor, &["tests", "results"], &mut |cursor| {
             *counts = counts.plus(leaf(cursor, |status| match status {
-                "failed" => Outcome::Failed,
-                "timedOut" | "interrupted" => Outcome::Error,
-                "skipped" => Outcome::Skipped,
+                b"failed" => Outcome::Failed,
+                b"timedOut" | b"interrupted" => Outcome::Error,
+                b"skipped" => Outcome::Skipped,
                 _ => Outcome::Passed,
             })?);
             Ok(())
@@ -108,11 +106,7 @@ pub fn scan_cucumber(source: impl Read, limits: Limits) -> io::Result<Scan> {
     scan(source, limits, |cursor, cutter| {
         root_array(cursor, cutter, |cursor, cutter| {
             nested_array(cursor, cutter, "elements", |cursor, cutter| {
-                unit(cursor, cutter, |cursor| {
-                    let element = cursor.value::<Of<CucumberElement>>()?.value.0;
-                    let is_scenario = element.kind.text == "scenario";
-                    Ok(if is_scenario { element.steps.worst.count() } else { Counts::default() })
-                })
+                unit(cursor, cutter, |cursor| Ok(cursor.value(cucumber_element)?.value))
             })
         })
     })
@@ -152,93 +146,50 @@ fn object_with<R: Read>(
 }
 
 /// Takes one result with its `status`.
-fn leaf<R: Read>(cursor: &mut Cursor<'_, R>, outcome: fn(&str) -> Outcome) -> Step<Counts> {
-    let result = cursor.value::<Of<Leaf>>()?;
-    let Of(Leaf { kind, status }) = result.value;
+fn leaf<R: Read>(cursor: &mut Cursor<'_, R>, outcome: fn(&[u8]) -> Outcome) -> Step<Counts> {
+    let result = cursor.value(|result| status(result, outcome))?;
+    let (kind, outcome) = result.value;
     if kind != Kind::Object {
         cursor.report(Code::ResultsWrongType, result.offset, "", &|| {
             format!("{} where a result is expected", kind.as_str())
         });
     }
-    Ok(outcome(&status.text).count())
+    Ok(outcome.count())
 }
 
-#[derive(Debug, Default)]
-struct Leaf {
-    kind: Kind,
-    status: Word,
+/// Reads an object for its `status`.
+fn status(result: &mut Reader<'_>, outcome: fn(&[u8]) -> Outcome) -> (Kind, Outcome) {
+    let mut ended = outcome(b"");
+    let kind = result.object(|key, value| match key {
+        b"status" => ended = outcome(&value.text().bytes),
+        _ => value.skip(),
+    });
+    (kind, ended)
 }
 
-impl Shape for Leaf {
-    fn kind(&mut self, kind: Kind) {
-        self.kind = kind;
-    }
-
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
-        match key {
-            "status" => self.status = object.next_value::<Of<_>>()?.0,
-            _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
+/// Reads a scenario, or a background, which is no result; its outcome is the worst of its steps'.
+fn cucumber_element(element: &mut Reader<'_>) -> Counts {
+    let (mut is_scenario, mut worst) = (false, Outcome::default());
+    element.object(|key, value| match key {
+        b"type" => is_scenario = &*value.text().bytes == b"scenario",
+        b"steps" => {
+            value.array(|step| {
+                step.object(|key, value| match key {
+                    b"result" => {
+                        let ended = status(value, |status| match status {
+                            b"failed" | b"ambiguous" => Outcome::Failed,
+                            b"skipped" | b"pending" | b"undefined" => Outcome::Skipped,
+                            _ => Outcome::Passed,
+                        });
+                        worst = worst.max(ended.1);
+                    }
+                    _ => value.skip(),
+                });
+            });
         }
-        Ok(())
-    }
-}
-
-/// A scenario or a background; its outcome is the worst of its steps'.
-#[derive(Debug, Default)]
-struct CucumberElement {
-    kind: Word,
-    steps: CucumberSteps,
-}
-
-impl Shape for CucumberElement {
-    fn kind(&mut self, _: Kind) {}
-
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
-        match key {
-            "type" => self.kind = object.next_value::<Of<_>>()?.0,
-            "steps" => self.steps = object.next_value::<Of<_>>()?.0,
-            _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug, Default)]
-struct CucumberSteps {
-    worst: Outcome,
-}
-
-impl Shape for CucumberSteps {
-    fn kind(&mut self, _: Kind) {}
-
-    fn elements<'de, A: SeqAccess<'de>>(&mut self, array: &mut A) -> Result<(), A::Error> {
-        while let Some(Of(step)) = array.next_element::<Of<CucumberStep>>()? {
-            let outcome = match step.result.status.text.as_str() {
-                "failed" | "ambiguous" => Outcome::Failed,
-                "skipped" | "pending" | "undefined" => Outcome::Skipped,
-                _ => Outcome::Passed,
-            };
-            self.worst = self.worst.max(outcome);
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug, Default)]
-struct CucumberStep {
-    result: Leaf,
-}
-
-impl Shape for CucumberStep {
-    fn kind(&mut self, _: Kind) {}
-
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
-        match key {
-            "result" => self.result = object.next_value::<Of<_>>()?.0,
-            _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
-        }
-        Ok(())
-    }
+        _ => value.skip(),
+    });
+    if is_scenario { worst.count() } else { Counts::default() }
 }
 
 #[cfg(test)]

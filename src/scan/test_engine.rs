@@ -5,12 +5,11 @@
 
 use std::io::{self, Read};
 
-use serde::de::{MapAccess, SeqAccess};
-
 use super::cut::{JsonCutter, Merge};
 use super::json::{Cursor, Parsed};
+use super::markup::shown;
 use super::results::{Outcome, end_of_scan, root_array, unit};
-use super::shape::{Kind, Of, Shape, Word};
+use super::value::{Kind, Reader, Text};
 use super::{Options, Scan, names};
 use crate::finding::{Code, Findings, Severity};
 use crate::format::Format;
@@ -43,13 +42,8 @@ fn scan_records<const LINT: bool>(source: impl Read, options: Options) -> io::Re
         }
         root_array(cursor, &mut cutter, |cursor, cutter| {
             unit(cursor, cutter, |cursor| {
-                let Parsed { value: Of(record), offset } = cursor.value::<Of<Record<LINT>>>()?;
-                let outcome = match record.result.text.as_str() {
-                    "failed" => Outcome::Failed,
-                    "skipped" => Outcome::Skipped,
-                    _ => Outcome::Passed,
-                };
-                for fault in record.into_faults() {
+                let Parsed { value: (outcome, faults), offset } = cursor.value(record::<LINT>)?;
+                for fault in faults.0 {
                     cursor.report(fault.code, offset, &fault.field, &|| fault.message.clone());
                 }
                 Ok(outcome.count())
@@ -82,6 +76,13 @@ impl Faults {
         };
         if self.0.len() < FAULTS_PER_RECORD || is_first_error() {
             self.0.push(Fault { code, field: field.into(), message: message.into() });
+        }
+    }
+
+    /// Adds those of a part of the record.
+    fn append(&mut self, more: Self) {
+        for Fault { code, field, message } in more.0 {
+            self.add(code, field, message);
         }
     }
 
@@ -118,116 +119,88 @@ fn last_key(field: &str) -> &str {
     field.rsplit_once('.').map_or(field, |(_, key)| key)
 }
 
+/// Reads a record: how it ended, and what is wrong with it.
+fn record<const LINT: bool>(reader: &mut Reader<'_>) -> (Outcome, Faults) {
+    let mut faults = Faults::default();
+    let mut record = Record::default();
+    let mut unstable = Faults::default();
+    let mut lint = |field, value: &Text<'_>| {
+        if LINT && let Some(part) = names::unstable(&value.bytes) {
+            unstable.add(Code::ResultsUnstableName, field, format!("the {field} holds {part}"));
+        }
+    };
+    let (kind, twice) = reader.object_of_unique(number_in_record, |key, value| match key {
+        b"name" => {
+            let name = value.text();
+            lint("name", &name);
+            record.name = name.kind;
+        }
+        b"scope" if LINT => lint("scope", &value.text()),
+        b"location" if LINT => lint("location", &value.text()),
+        b"result" => record.result = value.text(),
+        b"history" => record.history = history(value),
+        b"failure_expanded" => record.failure_expanded = value.kind(),
+        b"tags" => record.tags = value.kind(),
+        _ => value.skip(),
+    });
+    if kind != Kind::Object {
+        let message = format!("{} where a record is expected", kind.as_str());
+        faults.add(Code::ResultsWrongType, "", message);
+        return (Outcome::Passed, faults);
+    }
+    let Record { name, result, history, failure_expanded, tags } = record;
+    faults.refuse(twice, "");
+    faults.refuse(history.twice, "history");
+    faults.require(name, Kind::Text, "name", "a record");
+    faults.allow(result.kind, Kind::Text, "result");
+    faults.allow(failure_expanded, Kind::Array, "failure_expanded");
+    faults.allow(tags, Kind::Object, "tags");
+    let outcome = match &*result.bytes {
+        b"failed" => Outcome::Failed,
+        b"skipped" => Outcome::Skipped,
+        b"" | b"passed" | b"unknown" => Outcome::Passed,
+        other => {
+            let message = format!("result is \"{}\"", shown(other));
+            faults.add(Code::ResultsUnknownOutcome, "result", message);
+            Outcome::Passed
+        }
+    };
+    faults.require(history.kind, Kind::Object, "history", "a record");
+    if history.kind == Kind::Object {
+        faults.require(history.start_at, Kind::Number, "history.start_at", "a history");
+        faults.require(history.duration, Kind::Number, "history.duration", "a history");
+        faults.allow(history.children, Kind::Array, "history.children");
+    }
+    faults.append(history.of_spans);
+    faults.append(unstable);
+    (outcome, faults)
+}
+
+/// What is of interest in a record.
 #[derive(Debug, Default)]
-struct Record<const LINT: bool> {
-    kind: Kind,
-    name: Name<LINT>,
-    scope: Name<LINT>,
-    location: Name<LINT>,
-    result: Word,
+struct Record<'a> {
+    name: Kind,
+    result: Text<'a>,
     history: History,
     failure_expanded: Kind,
     tags: Kind,
-    twice: Option<String>,
 }
 
-impl<const LINT: bool> Shape for Record<LINT> {
-    const IS_UNIQUE: bool = true;
-
-    fn number(key: &str) -> Option<u8> {
-        match key {
-            "id" => Some(0),
-            "scope" => Some(1),
-            "name" => Some(2),
-            "location" => Some(3),
-            "file_name" => Some(4),
-            "result" => Some(5),
-            "failure_reason" => Some(6),
-            "failure_expanded" => Some(7),
-            "history" => Some(8),
-            "tags" => Some(9),
-            "identifier" => Some(10),
-            _ => None,
-        }
-    }
-
-    fn twice(&mut self, key: &str) {
-        self.twice.get_or_insert_with(|| key.to_owned());
-    }
-
-    fn kind(&mut self, kind: Kind) {
-        self.kind = kind;
-    }
-
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
-        match key {
-            "name" => self.name = object.next_value::<Of<_>>()?.0,
-            "scope" if LINT => self.scope = object.next_value::<Of<_>>()?.0,
-            "location" if LINT => self.location = object.next_value::<Of<_>>()?.0,
-            "result" => self.result = object.next_value::<Of<_>>()?.0,
-            "history" => self.history = object.next_value::<Of<_>>()?.0,
-            "failure_expanded" => self.failure_expanded = object.next_value::<Of<_>>()?.0,
-            "tags" => self.tags = object.next_value::<Of<_>>()?.0,
-            _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-impl<const LINT: bool> Record<LINT> {
-    fn into_faults(self) -> Vec<Fault> {
-        let mut faults = Faults::default();
-        if self.kind != Kind::Object {
-            let message = format!("{} where a record is expected", self.kind.as_str());
-            faults.add(Code::ResultsWrongType, "", message);
-            return faults.0;
-        }
-        faults.refuse(self.twice, "");
-        faults.refuse(self.history.twice, "history");
-        faults.require(self.name.kind, Kind::Text, "name", "a record");
-        faults.allow(self.result.kind, Kind::Text, "result");
-        faults.allow(self.failure_expanded, Kind::Array, "failure_expanded");
-        faults.allow(self.tags, Kind::Object, "tags");
-        let result = self.result.text;
-        if !matches!(result.as_str(), "" | "passed" | "failed" | "skipped" | "unknown") {
-            faults.add(Code::ResultsUnknownOutcome, "result", format!("result is {result:?}"));
-        }
-        faults.require(self.history.kind, Kind::Object, "history", "a record");
-        if self.history.kind == Kind::Object {
-            faults.require(self.history.start_at, Kind::Number, "history.start_at", "a history");
-            faults.require(self.history.duration, Kind::Number, "history.duration", "a history");
-            faults.allow(self.history.children.kind, Kind::Array, "history.children");
-            for Fault { code, field, message } in self.history.children.faults.0 {
-                faults.add(code, field, message);
-            }
-        }
-        let names = [("name", self.name), ("scope", self.scope), ("location", self.location)];
-        for (field, name) in names {
-            if let Some(part) = name.unstable {
-                faults.add(Code::ResultsUnstableName, field, format!("the {field} holds {part}"));
-            }
-        }
-        faults.0
-    }
-}
-
-/// A text that tells a test from others.
-#[derive(Debug, Default)]
-struct Name<const LINT: bool> {
-    kind: Kind,
-    /// What in it changes from run to run.
-    unstable: Option<String>,
-}
-
-impl<const LINT: bool> Shape for Name<LINT> {
-    fn kind(&mut self, kind: Kind) {
-        self.kind = kind;
-    }
-
-    fn text(&mut self, text: &str) {
-        if LINT {
-            self.unstable = names::unstable(text.as_bytes());
-        }
+/// Keys that records usually have.
+fn number_in_record(key: &[u8]) -> Option<u8> {
+    match key {
+        b"id" => Some(0),
+        b"scope" => Some(1),
+        b"name" => Some(2),
+        b"location" => Some(3),
+        b"file_name" => Some(4),
+        b"result" => Some(5),
+        b"failure_reason" => Some(6),
+        b"failure_expanded" => Some(7),
+        b"history" => Some(8),
+        b"tags" => Some(9),
+        b"identifier" => Some(10),
+        _ => None,
     }
 }
 
@@ -236,146 +209,85 @@ struct History {
     kind: Kind,
     start_at: Kind,
     duration: Kind,
-    children: Spans,
+    children: Kind,
     twice: Option<String>,
+    /// What is wrong with its spans.
+    of_spans: Faults,
 }
 
-impl Shape for History {
-    const IS_UNIQUE: bool = true;
-
-    fn number(key: &str) -> Option<u8> {
-        match key {
-            "section" => Some(0),
-            "start_at" => Some(1),
-            "end_at" => Some(2),
-            "duration" => Some(3),
-            "detail" => Some(4),
-            "children" => Some(5),
-            _ => None,
-        }
-    }
-
-    fn twice(&mut self, key: &str) {
-        self.twice.get_or_insert_with(|| key.to_owned());
-    }
-
-    fn kind(&mut self, kind: Kind) {
-        self.kind = kind;
-    }
-
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
-        match key {
-            "start_at" => self.start_at = object.next_value::<Of<_>>()?.0,
-            "duration" => self.duration = object.next_value::<Of<_>>()?.0,
-            "children" => self.children = object.next_value::<Of<_>>()?.0,
-            _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-/// The spans of a history: checked one by one and not kept.
-#[derive(Debug, Default)]
-struct Spans {
-    kind: Kind,
-    faults: Faults,
-}
-
-impl Shape for Spans {
-    fn kind(&mut self, kind: Kind) {
-        self.kind = kind;
-    }
-
-    fn elements<'de, A: SeqAccess<'de>>(&mut self, array: &mut A) -> Result<(), A::Error> {
-        let mut index = 0_u64;
-        while let Some(Of(span)) = array.next_element::<Of<Span>>()? {
-            span.check(index, &mut self.faults);
-            index += 1;
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug, Default)]
-struct Span {
-    kind: Kind,
-    section: Word,
-    duration: Kind,
-    detail: Detail,
-    twice: Option<String>,
-}
-
-impl Shape for Span {
-    const IS_UNIQUE: bool = true;
-
-    fn number(key: &str) -> Option<u8> {
-        History::number(key)
-    }
-
-    fn twice(&mut self, key: &str) {
-        self.twice.get_or_insert_with(|| key.to_owned());
-    }
-
-    fn kind(&mut self, kind: Kind) {
-        self.kind = kind;
-    }
-
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
-        match key {
-            "section" => self.section = object.next_value::<Of<_>>()?.0,
-            "duration" => self.duration = object.next_value::<Of<_>>()?.0,
-            "detail" => self.detail = object.next_value::<Of<_>>()?.0,
-            _ => drop(object.next_value::<serde::de::IgnoredAny>()?),
-        }
-        Ok(())
-    }
-}
-
-impl Span {
-    fn check(mut self, index: u64, faults: &mut Faults) {
-        if self.twice.is_some() || self.detail.twice.is_some() {
-            let path = format!("history.children[{index}]");
-            faults.refuse(self.twice.take(), &path);
-            faults.refuse(self.detail.twice.take(), &format!("{path}.detail"));
-        }
-        let detail = &self.detail;
-        let required: &[(&str, Kind)] = match self.section.text.as_str() {
-            "http" => &[("method", detail.method), ("url", detail.url), ("lib", detail.lib)],
-            "sql" => &[("query", detail.query)],
-            "annotation" => &[("content", detail.content)],
-            _ => &[],
-        };
-        let is_known =
-            matches!(self.section.text.as_str(), "http" | "sql" | "sleep" | "annotation");
-        let is_complete =
-            required.iter().all(|(_, kind)| matches!(kind, Kind::Text | Kind::EmptyText));
-        if is_known && is_complete && self.duration == Kind::Number {
-            return;
-        }
-        let path = format!("history.children[{index}]");
-        if self.kind != Kind::Object {
-            let message = format!("{} where a span is expected", self.kind.as_str());
-            faults.add(Code::ResultsWrongType, path, message);
-            return;
-        }
-        if self.section.kind == Kind::Text && !is_known {
-            let message =
-                format!("section {:?} is not http, sql, sleep or annotation", self.section.text);
-            faults.add(Code::ResultsWrongType, format!("{path}.section"), message);
-        } else {
-            faults.require(self.section.kind, Kind::Text, &format!("{path}.section"), "a span");
-        }
-        faults.require(self.duration, Kind::Number, &format!("{path}.duration"), "a span");
-        for (key, kind) in required {
-            if *kind != Kind::EmptyText {
-                faults.require(
-                    *kind,
-                    Kind::Text,
-                    &format!("{path}.detail.{key}"),
-                    "a span's detail",
-                );
+fn history(reader: &mut Reader<'_>) -> History {
+    let mut history = History::default();
+    (history.kind, history.twice) =
+        reader.object_of_unique(number_in_history, |key, value| match key {
+            b"start_at" => history.start_at = value.kind(),
+            b"duration" => history.duration = value.kind(),
+            b"children" => {
+                let mut index = 0_u64;
+                history.children = value.array(|value| {
+                    span(value, index, &mut history.of_spans);
+                    index += 1;
+                });
             }
-        }
+            _ => value.skip(),
+        });
+    history
+}
+
+/// Keys that histories and their spans usually have.
+fn number_in_history(key: &[u8]) -> Option<u8> {
+    match key {
+        b"section" => Some(0),
+        b"start_at" => Some(1),
+        b"end_at" => Some(2),
+        b"duration" => Some(3),
+        b"detail" => Some(4),
+        b"children" => Some(5),
+        _ => None,
+    }
+}
+
+/// Checks the span with this index in its history.
+fn span(reader: &mut Reader<'_>, index: u64, faults: &mut Faults) {
+    let mut section = Text::default();
+    let mut duration = Kind::Missing;
+    let mut detail = Detail::default();
+    let (kind, twice) = reader.object_of_unique(number_in_history, |key, value| match key {
+        b"section" => section = value.text(),
+        b"duration" => duration = value.kind(),
+        b"detail" => detail = Detail::read(value),
+        _ => value.skip(),
+    });
+    let required: &[(&str, Kind)] = match &*section.bytes {
+        b"http" => &[("method", detail.method), ("url", detail.url), ("lib", detail.lib)],
+        b"sql" => &[("query", detail.query)],
+        b"annotation" => &[("content", detail.content)],
+        _ => &[],
+    };
+    let is_text = |kind| matches!(kind, Kind::Text | Kind::EmptyText);
+    let is_known = matches!(&*section.bytes, b"http" | b"sql" | b"sleep" | b"annotation");
+    let is_unique = twice.is_none() && detail.twice.is_none();
+    let is_complete = required.iter().all(|(_, kind)| is_text(*kind));
+    if is_unique && is_known && is_complete && duration == Kind::Number {
+        return;
+    }
+    let path = format!("history.children[{index}]");
+    if kind != Kind::Object {
+        let message = format!("{} where a span is expected", kind.as_str());
+        faults.add(Code::ResultsWrongType, path, message);
+        return;
+    }
+    faults.refuse(twice, &path);
+    faults.refuse(detail.twice, &format!("{path}.detail"));
+    if section.kind == Kind::Text && !is_known {
+        let message =
+            format!("section \"{}\" is not http, sql, sleep or annotation", shown(&section.bytes));
+        faults.add(Code::ResultsWrongType, format!("{path}.section"), message);
+    } else {
+        faults.require(section.kind, Kind::Text, &format!("{path}.section"), "a span");
+    }
+    faults.require(duration, Kind::Number, &format!("{path}.duration"), "a span");
+    for (key, kind) in required.iter().filter(|(_, kind)| *kind != Kind::EmptyText) {
+        faults.require(*kind, Kind::Text, &format!("{path}.detail.{key}"), "a span's detail");
     }
 }
 
@@ -389,37 +301,29 @@ struct Detail {
     twice: Option<String>,
 }
 
-impl Shape for Detail {
-    const IS_UNIQUE: bool = true;
+impl Detail {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let mut detail = Self::default();
+        (_, detail.twice) = reader.object_of_unique(Self::number, |key, value| match key {
+            b"method" => detail.method = value.kind(),
+            b"url" => detail.url = value.kind(),
+            b"lib" => detail.lib = value.kind(),
+            b"query" => detail.query = value.kind(),
+            b"content" => detail.content = value.kind(),
+            _ => value.skip(),
+        });
+        detail
+    }
 
-    fn number(key: &str) -> Option<u8> {
+    fn number(key: &[u8]) -> Option<u8> {
         match key {
-            "method" => Some(0),
-            "url" => Some(1),
-            "lib" => Some(2),
-            "query" => Some(3),
-            "content" => Some(4),
+            b"method" => Some(0),
+            b"url" => Some(1),
+            b"lib" => Some(2),
+            b"query" => Some(3),
+            b"content" => Some(4),
             _ => None,
         }
-    }
-
-    fn twice(&mut self, key: &str) {
-        self.twice.get_or_insert_with(|| key.to_owned());
-    }
-
-    fn kind(&mut self, _: Kind) {}
-
-    fn field<'de, A: MapAccess<'de>>(&mut self, key: &str, object: &mut A) -> Result<(), A::Error> {
-        let kind = object.next_value::<Of<Kind>>()?.0;
-        match key {
-            "method" => self.method = kind,
-            "url" => self.url = kind,
-            "lib" => self.lib = kind,
-            "query" => self.query = kind,
-            "content" => self.content = kind,
-            _ => {}
-        }
-        Ok(())
     }
 }
 
