@@ -284,7 +284,7 @@ impl<'f, R: Read> Cursor<'f, R> {
                 // Starting anew pays, as there is twice as much each time.
                 Ok(_) | Err(Refused::Cut) => {
                     let wanted = (length * 2).clamp(WINDOW_SIZE, MAX_VALUE);
-                    while self.window.bytes().len() < wanted && self.fill()? {}
+                    self.require(wanted)?;
                 }
             }
         }
@@ -320,11 +320,25 @@ impl<'f, R: Read> Cursor<'f, R> {
 
     /// A reader of the next value, as far as it is in the window.
     fn reader(&self) -> Reader<'_> {
-        Reader::new(self.window.bytes(), MAX_DEPTH.saturating_sub(self.path.len()))
+        Reader::new(self.window.bytes(), self.levels())
+    }
+
+    /// How many containers may nest in the value at hand.
+    pub fn levels(&self) -> usize {
+        MAX_DEPTH.saturating_sub(self.path.len())
+    }
+
+    /// Reads until so many bytes are there that were not taken, or all.
+    ///
+    /// # Errors
+    /// What reading the source gives.
+    pub fn require(&mut self, count: usize) -> Step {
+        while self.window.bytes().len() < count && self.fill()? {}
+        Ok(())
     }
 
     /// Takes a value that was read.
-    fn take(&mut self, extent: value::Extent) {
+    pub fn take(&mut self, extent: value::Extent) {
         let offset = self.window.offset();
         self.drain_illegal(offset + extent.length as u64);
         if let Some(at) = extent.lone_surrogate {

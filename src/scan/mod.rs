@@ -3,6 +3,7 @@
 //! Constant memory: neither the size of the file nor the number of results grows it. Each format
 //! is a file here; `xml` and `json` are the layers below them, over one `window`.
 
+mod ahead;
 pub mod cut;
 mod elements;
 mod handler;

@@ -5,8 +5,9 @@
 
 use std::io::{self, Read};
 
+use super::ahead::Ahead;
 use super::cut::{JsonCutter, Limits, Merge};
-use super::json::{Cursor, Step};
+use super::json::{Cursor, Parsed, Step};
 use super::results::{Outcome, end_of_scan, nested_array, root_array, unit};
 use super::value::{Kind, Reader};
 use super::{Counts, Scan};
@@ -17,14 +18,18 @@ use crate::finding::{Code, Findings};
 /// # Errors
 /// What reading the source gives, as for each of these functions.
 pub fn scan_rspec(source: impl Read, limits: Limits) -> io::Result<Scan> {
+    let mut ahead = Ahead::new();
     scan(source, limits, |cursor, cutter| {
         object_with(cursor, cutter, "examples", |cursor, cutter| {
             unit(cursor, cutter, |cursor| {
-                leaf(cursor, |status| match status {
-                    b"failed" => Outcome::Failed,
-                    b"pending" => Outcome::Skipped,
-                    _ => Outcome::Passed,
-                })
+                let result = ahead.value(cursor, |result| {
+                    status(result, |status| match status {
+                        b"failed" => Outcome::Failed,
+                        b"pending" => Outcome::Skipped,
+                        _ => Outcome::Passed,
+                    })
+                })?;
+                Ok(counted(cursor, &result))
             })
         })
     })
@@ -148,13 +153,18 @@ fn object_with<R: Read>(
 /// Takes one result with its `status`.
 fn leaf<R: Read>(cursor: &mut Cursor<'_, R>, outcome: fn(&[u8]) -> Outcome) -> Step<Counts> {
     let result = cursor.value(|result| status(result, outcome))?;
+    Ok(counted(cursor, &result))
+}
+
+/// The counts of one result; reports what is none.
+fn counted<R: Read>(cursor: &mut Cursor<'_, R>, result: &Parsed<(Kind, Outcome)>) -> Counts {
     let (kind, outcome) = result.value;
     if kind != Kind::Object {
         cursor.report(Code::ResultsWrongType, result.offset, "", &|| {
             format!("{} where a result is expected", kind.as_str())
         });
     }
-    Ok(outcome.count())
+    outcome.count()
 }
 
 /// Reads an object for its `status`.

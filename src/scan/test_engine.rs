@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 
+use super::ahead::Ahead;
 use super::cut::{JsonCutter, Merge};
 use super::json::{Cursor, Parsed};
 use super::markup::shown;
@@ -23,14 +24,18 @@ const FAULTS_PER_RECORD: usize = 8;
 /// What reading the source gives. What is wrong with the document is a finding.
 pub fn scan(source: impl Read, options: Options) -> io::Result<Scan> {
     if options.lint_names {
-        scan_records::<true>(source, options)
+        scan_records::<true>(source, options, Ahead::new())
     } else {
-        scan_records::<false>(source, options)
+        scan_records::<false>(source, options, Ahead::new())
     }
 }
 
 /// The lint costs nothing where it is not wanted: it is compiled out.
-fn scan_records<const LINT: bool>(source: impl Read, options: Options) -> io::Result<Scan> {
+fn scan_records<const LINT: bool>(
+    source: impl Read,
+    options: Options,
+    mut ahead: Ahead<(Outcome, Faults)>,
+) -> io::Result<Scan> {
     let mut findings = Findings::default();
     let mut cutter = JsonCutter::new(options.limits);
     let extent = Cursor::new(source, &mut findings).document(|cursor| {
@@ -42,7 +47,8 @@ fn scan_records<const LINT: bool>(source: impl Read, options: Options) -> io::Re
         }
         root_array(cursor, &mut cutter, |cursor, cutter| {
             unit(cursor, cutter, |cursor| {
-                let Parsed { value: (outcome, faults), offset } = cursor.value(record::<LINT>)?;
+                let Parsed { value: (outcome, faults), offset } =
+                    ahead.value(cursor, record::<LINT>)?;
                 for fault in faults.0 {
                     cursor.report(fault.code, offset, &fault.field, &|| fault.message.clone());
                 }
@@ -329,6 +335,8 @@ impl Detail {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::scan::Counts;
     use crate::scan::cut::Limits;
@@ -464,6 +472,60 @@ mod tests {
             let expected: Vec<_> =
                 expected.iter().map(|(code, path)| (*code, (*path).to_owned())).collect();
             assert_eq!(findings(&format!("[{record}]")), expected, "{record}");
+        }
+    }
+
+    /// What comes out of a document, read ahead in blocks of this size.
+    fn scan_ahead(text: &[u8], limits: Limits, block: usize) -> Scan {
+        let options = Options { limits, ..UNLIMITED };
+        scan_records::<false>(text, options, Ahead::of_block(block)).unwrap()
+    }
+
+    /// Records, some with records in them, with faults, or in other words than the first.
+    fn any_document() -> impl Strategy<Value = String> {
+        let history = r#""history":{"start_at":1,"duration":1"#;
+        let record = move |text: String, children: Vec<String>| {
+            let children = children.join(", ");
+            format!(r#"{{"name":"{text}",{history},"children":[{children}]}}}}"#)
+        };
+        let text = r#"(a|é|,\\"|\}, \{\\"name\\":|\\ud83d|\\\\){0,4}"#;
+        let leaf = prop_oneof![
+            Just(r#"{"name":"b"}"#.to_owned()),
+            Just("[1, {}]".to_owned()),
+            Just(r#"{ "name" : 1 }"#.to_owned()),
+            (text).prop_map(move |text| record(text, Vec::new())),
+        ];
+        let value = leaf.prop_recursive(3, 24, 4, move |inner| {
+            (text, prop::collection::vec(inner, 0..4))
+                .prop_map(move |(text, children)| record(text, children))
+        });
+        let between = prop::sample::select(vec![",", ", ", "\n,\n  ", " ,"]);
+        (prop::collection::vec(value, 0..40), between)
+            .prop_map(|(records, between)| format!("[{}]\n", records.join(between)))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn what_is_read_ahead_is_what_is_read_one_by_one(
+            text in any_document(),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+            broken in prop::option::of(any::<prop::sample::Index>()),
+            block in 1_usize..600,
+            results in 1_u64..20,
+        ) {
+            let mut text = text.into_bytes();
+            if let Some(at) = broken {
+                let at = at.index(text.len());
+                text[at] = b'}';
+            }
+            text.truncate(cut.map_or(text.len(), |at| at.index(text.len())));
+            let limits = Limits { results, bytes: 2000 };
+            let shown = String::from_utf8_lossy(&text);
+            prop_assert_eq!(
+                scan_ahead(&text, limits, block), scan_ahead(&text, limits, 0), "{}", shown
+            );
         }
     }
 }
