@@ -211,7 +211,10 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
             self.markup_end(1, |bytes| parser.feed(bytes))?;
             checked = self.checked_tag(offset)?;
         }
-        let Some(checked) = checked else { return Err(self.unfinished(offset, "a tag")) };
+        let Some(checked) = checked else {
+            self.broken_tag_faults(offset + 1);
+            return Err(self.unfinished(offset, "a tag"));
+        };
         if checked.length > MAX_TAG {
             return Err(self.tag_too_large());
         }
@@ -246,9 +249,24 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
     fn checked_tag(&mut self, offset: u64) -> Step<Option<CheckedTag>> {
         let bytes = self.window.bytes().get(1..).unwrap_or_default();
         markup::check_start_tag(bytes, &mut self.attributes).map_err(|fault| {
+            self.broken_tag_faults(offset + 1);
             let at = offset + 1 + fault.at as u64;
             self.broken(fault.code, at, || fault.message.into_owned())
         })
+    }
+
+    /// Reports the faults before the one that a tag breaks at: up to the first `<` in a value, as that
+    /// is where a missing quote shows, and the others come of it.
+    #[cold]
+    fn broken_tag_faults(&mut self, base: u64) {
+        let Spans { faults, unlisted, .. } = &mut self.attributes;
+        faults.sort_by_key(|fault| fault.at);
+        let is_missed_quote = |fault: &Fault| fault.code == Code::XmlLessThanInAttribute;
+        if let Some(first) = faults.iter().position(is_missed_quote) {
+            faults.truncate(first + 1);
+            unlisted.clear();
+        }
+        self.tag_faults(base);
     }
 
     /// Reports the faults of a tag that leave its structure clear.

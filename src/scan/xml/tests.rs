@@ -71,6 +71,15 @@ fn every_rule_at_every_step() {
             ],
         ),
         ("<a b='<' c='&x;'/>", &[(XmlLessThanInAttribute, 6), (XmlUndefinedEntity, 12)]),
+        // A quote is missing: the first < that follows shows where.
+        (
+            "<a b='&>\n<c d='e&' f='<'>\n</c></a>",
+            &[(XmlBareAmpersand, 6), (XmlLessThanInAttribute, 9), (XmlMalformedAttribute, 15)],
+        ),
+        (
+            "<a b='&>\n<c/><c/>",
+            &[(XmlBareAmpersand, 6), (XmlLessThanInAttribute, 9), (XmlTruncated, 17)],
+        ),
         ("<a b='1' b='2'/>", &[(XmlDuplicateAttribute, 9)]),
         ("<a b='1'c='2'/>", &[(XmlMalformedAttribute, 8)]),
         ("<a b=1/>", &[(XmlMalformedAttribute, 5)]),
