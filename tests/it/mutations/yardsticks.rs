@@ -29,6 +29,11 @@ impl Verdict {
         }
     }
 
+    /// Whether this verdict puts the first error on a later line than another.
+    pub fn is_later_than(&self, theirs: &Self) -> bool {
+        matches!((self.line, theirs.line), (Some(ours), Some(theirs)) if ours > theirs)
+    }
+
     /// How this verdict stands beside one that it agrees with.
     pub fn beside(&self, theirs: &Self) -> &'static str {
         match (self.line, theirs.line) {
@@ -38,7 +43,6 @@ impl Verdict {
             (Some(ours), Some(theirs)) if ours < theirs => {
                 "both refuse it, ours on an earlier line"
             }
-            (Some(ours), Some(theirs)) if ours > theirs => "both refuse it, ours on a later line",
             (Some(_), Some(_)) => "both refuse it, on the same line",
             (Some(_), None) => "both refuse it",
         }
