@@ -180,6 +180,12 @@ fn excuse_for_xml(scan: &Scan, content: &[u8], theirs: &Verdict) -> Option<&'sta
     if scan.findings.counts().contains_key(&Code::XmlInternalSubset) {
         return Some("refused for its internal subset");
     }
+    let text: Vec<_> = content.iter().copied().filter(|&byte| byte != 0).collect();
+    if is_wellformed(scan) {
+        // Of the names that only browsers know, this one is near to KOI8-R.
+        let is_browsers = declared_encoding(&text)?.eq_ignore_ascii_case(b"koi");
+        return is_browsers.then_some("an encoding's name that only browsers know");
+    }
     let mut listed = scan.findings.listed().iter();
     if !theirs.keeps_grammar {
         let endless = ["a DOCTYPE", "a processing instruction"];
@@ -192,7 +198,6 @@ fn excuse_for_xml(scan: &Scan, content: &[u8], theirs: &Verdict) -> Option<&'sta
             .then_some("both refuse it, ours at the end: a DOCTYPE or instruction has none");
     }
     let first = listed.find(|finding| breaks_grammar(finding.code))?;
-    let text: Vec<_> = content.iter().copied().filter(|&byte| byte != 0).collect();
     match first.code {
         Code::XmlContentAfterRoot => {
             // In UTF-16 the first character has a 0 too, or stands behind a byte-order mark.
