@@ -169,7 +169,7 @@ fn attribute(bytes: &[u8], start: usize, spans: &mut Spans) -> Result<Option<usi
                     "an attribute's name",
                 ));
             }
-            return Err(malformed(at, "an attribute without a value"));
+            return Err(malformed(name.end, "an attribute without a value"));
         }
     }
     at += space_length(from(at));
@@ -343,14 +343,7 @@ pub fn check_declaration(content: &[u8]) -> Result<Declaration, Fault> {
     // With a name before it and its end behind it, a declaration has the grammar of a tag.
     let tag = [b"x", content, b">"].concat();
     let back = |at: usize| at.saturating_sub(1).min(content.len());
-    let checked = check_start_tag(&tag, &mut spans)
-        .map_err(|fault| malformed(back(fault.at), "a malformed XML declaration"))?;
-    let Some(checked) = checked.filter(|checked| checked.length == tag.len()) else {
-        return Err(malformed(0, "a malformed XML declaration"));
-    };
-    if checked.is_empty_element {
-        return Err(malformed(0, "an XML declaration that ends with /"));
-    }
+    let checked = check_start_tag(&tag, &mut spans);
     let mut declaration = Declaration::default();
     let mut expected = ["version", "encoding", "standalone"].iter();
     for attribute in &spans.list {
@@ -386,6 +379,17 @@ pub fn check_declaration(content: &[u8]) -> Result<Declaration, Fault> {
             }
             _ => {}
         }
+    }
+    // Where a quote is missing, the value before tells that sooner.
+    let checked = checked.map_err(|fault| {
+        let before = tag.get(..fault.at).unwrap_or_default().trim_ascii_end();
+        malformed(back(before.len()), "a malformed XML declaration")
+    })?;
+    let Some(checked) = checked.filter(|checked| checked.length == tag.len()) else {
+        return Err(malformed(0, "a malformed XML declaration"));
+    };
+    if checked.is_empty_element {
+        return Err(malformed(0, "an XML declaration that ends with /"));
     }
     if spans.list.first().is_none_or(|first| tag.get(first.name.clone()) != Some(b"version")) {
         return Err(malformed(0, "an XML declaration without a version"));

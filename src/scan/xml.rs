@@ -46,6 +46,9 @@ const MAX_OPEN_NAMES: usize = 1024 * 1024;
 /// How many illegal characters may wait for the construct that they are in to be complete.
 const MAX_PENDING_ILLEGAL: usize = 4096;
 
+/// What a document may end within, in words.
+const INSTRUCTION: &str = "a processing instruction";
+
 /// Why a scan ends: it could not be read, or the structure is broken and was reported.
 enum Stop {
     Io(io::Error),
@@ -211,7 +214,10 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
             self.markup_end(1, |bytes| parser.feed(bytes))?;
             checked = self.checked_tag(offset)?;
         }
-        let Some(checked) = checked else { return Err(self.unfinished(offset, "a tag")) };
+        let Some(checked) = checked else {
+            self.broken_tag_faults(offset + 1);
+            return Err(self.unfinished(offset, "a tag"));
+        };
         if checked.length > MAX_TAG {
             return Err(self.tag_too_large());
         }
@@ -246,9 +252,24 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
     fn checked_tag(&mut self, offset: u64) -> Step<Option<CheckedTag>> {
         let bytes = self.window.bytes().get(1..).unwrap_or_default();
         markup::check_start_tag(bytes, &mut self.attributes).map_err(|fault| {
+            self.broken_tag_faults(offset + 1);
             let at = offset + 1 + fault.at as u64;
             self.broken(fault.code, at, || fault.message.into_owned())
         })
+    }
+
+    /// Reports the faults before the one that a tag breaks at: up to the first `<` in a value, as that
+    /// is where a missing quote shows, and the others come of it.
+    #[cold]
+    fn broken_tag_faults(&mut self, base: u64) {
+        let Spans { faults, unlisted, .. } = &mut self.attributes;
+        faults.sort_by_key(|fault| fault.at);
+        let is_missed_quote = |fault: &Fault| fault.code == Code::XmlLessThanInAttribute;
+        if let Some(first) = faults.iter().position(is_missed_quote) {
+            faults.truncate(first + 1);
+            unlisted.clear();
+        }
+        self.tag_faults(base);
     }
 
     /// Reports the faults of a tag that leave its structure clear.
@@ -298,12 +319,12 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
             self.window.take(length);
             return Ok(());
         }
-        let Some(end) = self.markup_end(2, |bytes| memchr(b'>', bytes))? else {
-            return Err(self.unfinished(offset, "an end tag"));
-        };
-        let name = self.window.bytes().get(2..end).unwrap_or_default().trim_ascii_end();
-        let matches = self.open.innermost().is_some_and(|(open, _)| open == name);
-        if !matches {
+        let end = self.markup_end(2, |bytes| memchr(b'>', bytes))?;
+        let bytes = self.window.bytes();
+        let content = bytes.get(2..end.unwrap_or(bytes.len())).unwrap_or_default();
+        let (name, rest) = content.split_at(markup::name_length(content));
+        let is_whole = end.is_some() || !rest.is_empty();
+        if is_whole && self.open.innermost().is_none_or(|(open, _)| open != name) {
             let found = markup::shown(name);
             let message = match self.open.innermost() {
                 Some((open, at)) => {
@@ -314,6 +335,13 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
             };
             return Err(self.broken(Code::XmlMismatchedTag, offset, || message));
         }
+        if let Some(at) = rest.iter().position(|&byte| !markup::is_space(byte)) {
+            let at = offset + 2 + (name.len() + at) as u64;
+            return Err(self.broken(Code::XmlMalformedTag, at, || {
+                "something between the name and the > of an end tag".into()
+            }));
+        }
+        let Some(end) = end else { return Err(self.unfinished(offset, "an end tag")) };
         self.close_element(offset..offset + end as u64 + 1);
         self.window.take(end + 1);
         Ok(())
@@ -397,26 +425,27 @@ impl<'a, R: Read, H: Handler> Lexer<'a, R, H> {
 
     fn instruction(&mut self) -> Step {
         let offset = self.window.offset();
-        let end = self.instruction_end(offset)?;
-        let content = self.window.bytes().get(2..end - 2).unwrap_or_default();
-        let outcome = markup::check_instruction(content);
+        let end = self.instruction_end()?;
+        let bytes = self.window.bytes();
+        let content = bytes.get(2..end.map_or(bytes.len(), |end| end - 2)).unwrap_or_default();
+        // A name that the document ends within may have been any.
+        let is_named = end.is_some() || markup::name_length(content) < content.len();
+        let outcome = if is_named { markup::check_instruction(content) } else { Ok(()) };
         if let Err(fault) = outcome {
             if fault.code == Code::XmlMisplacedDeclaration {
                 return Err(self.broken(fault.code, offset, || fault.message.into_owned()));
             }
             self.fault(&fault, offset + 2);
         }
+        let Some(end) = end else { return Err(self.unfinished(offset, INSTRUCTION)) };
         self.take_checked(end);
         Ok(())
     }
 
-    /// How long the instruction at the window's front is, with its `<?` and `?>`.
-    fn instruction_end(&mut self, offset: u64) -> Step<usize> {
+    /// How long the instruction at the window's front is, with its `<?` and `?>`, if it ends.
+    fn instruction_end(&mut self) -> Step<Option<usize>> {
         let mut parser = PiParser::default();
-        match self.markup_end(2, |bytes| parser.feed(bytes))? {
-            Some(end) => Ok(end + 1),
-            None => Err(self.unfinished(offset, "a processing instruction")),
-        }
+        Ok(self.markup_end(2, |bytes| parser.feed(bytes))?.map(|end| end + 1))
     }
 
     /// Finds the end of markup from `from` on, holding up to [`MAX_TAG`] bytes of it.

@@ -49,6 +49,11 @@ fn scan(path: &str) -> Scan {
     scan::scan(format.unwrap_or(Format::Json), File::open(path).unwrap(), limits).unwrap()
 }
 
+/// All fixtures, relative to their folder.
+pub fn paths() -> Vec<String> {
+    expected().into_iter().map(|row| row.path).collect()
+}
+
 #[test]
 fn every_file_is_expected() {
     let mut files = Vec::new();

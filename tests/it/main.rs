@@ -27,6 +27,7 @@ mod fixtures;
 mod generated;
 mod inputs;
 mod multipart;
+mod mutations;
 mod output;
 mod plan;
 mod reports;

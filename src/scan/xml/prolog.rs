@@ -4,10 +4,10 @@ use std::io::Read;
 
 use memchr::memchr;
 
-use super::{Lexer, Step, Stop};
+use super::{INSTRUCTION, Lexer, Step, Stop};
 use crate::finding::Code;
 use crate::scan::handler::Handler;
-use crate::scan::markup;
+use crate::scan::markup::{self, Fault};
 
 impl<R: Read, H: Handler> Lexer<'_, R, H> {
     /// The byte-order mark and the XML declaration.
@@ -45,12 +45,17 @@ impl<R: Read, H: Handler> Lexer<'_, R, H> {
         if let Some(end) = memchr(b'>', bytes)
             && bytes.get(end - 1) != Some(&b'?')
         {
-            let at = offset + end as u64;
-            return Err(self.broken(Code::XmlMalformedDeclaration, at, || {
-                "> where ?> ends the XML declaration".into()
-            }));
+            let content = bytes.get(5..end).unwrap_or_default();
+            let fault = markup::check_declaration(content).err().unwrap_or_else(|| {
+                let message = "> where ?> ends the XML declaration";
+                Fault::new(Code::XmlMalformedDeclaration, content.len(), message)
+            });
+            let at = offset + 5 + fault.at as u64;
+            return Err(self.broken(fault.code, at, || fault.message.into_owned()));
         }
-        let end = self.instruction_end(offset)?;
+        let Some(end) = self.instruction_end()? else {
+            return Err(self.unfinished(offset, INSTRUCTION));
+        };
         let content = self.window.bytes().get(5..end - 2).unwrap_or_default();
         match markup::check_declaration(content) {
             Ok(declaration) => {
