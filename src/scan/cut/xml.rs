@@ -38,7 +38,7 @@ pub enum CountAttribute {
 
 impl CountAttribute {
     /// How many there are.
-    pub const ALL: usize = 5;
+    pub const COUNT: usize = 5;
 
     /// The attribute of this name.
     pub fn of(name: &[u8]) -> Option<Self> {
