@@ -52,7 +52,7 @@ pub trait Shape: Default {
         None
     }
 
-    /// The value is an object that has this key twice.
+    /// The value is an object that has this key twice, of which this is the beginning.
     fn twice(&mut self, _key: &str) {}
 
     /// The value is of this type.
@@ -170,12 +170,18 @@ impl<'de, T: Shape> Visitor<'de> for ShapeVisitor<T> {
         let mut keys = Keys::default();
         while let Some(key) = object.next_key::<Key<'de>>()? {
             if T::IS_UNIQUE && !keys.insert(T::number(&key.0), &key.0) {
-                shape.twice(&key.0);
+                shape.twice(beginning(&key.0));
             }
             shape.field(&key.0, &mut object)?;
         }
         Ok(shape)
     }
+}
+
+/// The beginning of a key: one may have millions of bytes, and goes into messages.
+fn beginning(key: &str) -> &str {
+    let end = key.char_indices().nth(64).map_or(key.len(), |(at, _)| at);
+    key.get(..end).unwrap_or_default()
 }
 
 /// A key, borrowed from the document unless it is written with escapes.
