@@ -386,6 +386,11 @@ impl<'f, R: Read> Cursor<'f, R> {
             return Stop::Broken;
         }
         let message = error.to_string();
+        // A flood of them was reported before.
+        let is_reported = self.findings.counts().contains_key(&Code::JsonInvalidUtf8);
+        if is_reported && message.starts_with("invalid unicode code point") {
+            return Stop::Broken;
+        }
         let message =
             message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
         self.broken(code, offset, || message.to_owned())
