@@ -4,6 +4,10 @@
 //!
 //! Without the name of a file it is made once under `target/bench-files`, where the benches have
 //! theirs. `--files 8000` makes a folder there of so many files of five results.
+//!
+//! `hostile` makes documents that are meant to break a parser, and without a name lists them:
+//!
+//!     cargo run --release --example generate -- hostile cdata 1GB cdata.xml
 
 #![expect(clippy::print_stdout, reason = "a program says on stdout what it did")]
 
@@ -16,12 +20,16 @@ mod generate;
 #[path = "support/size.rs"]
 mod size;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use generate::Shape;
+use generate::hostile::{self, Hostile};
 
 #[derive(Parser)]
 #[command(about = "Writes a large result file of realistic shape")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Shape of the content
     #[arg(value_parser = shape, required_unless_present = "files")]
     shape: Option<Shape>,
@@ -38,6 +46,23 @@ struct Cli {
     files: Option<u64>,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Writes a document that is meant to break a parser, or lists them with their formats
+    Hostile {
+        #[arg(value_parser = hostile, requires = "size")]
+        name: Option<Hostile>,
+        /// Size before compression
+        #[arg(value_parser = size::parse, requires = "file")]
+        size: Option<u64>,
+        file: Option<PathBuf>,
+    },
+}
+
+fn hostile(text: &str) -> Result<Hostile, String> {
+    Hostile::named(text).ok_or_else(|| "none of the list".to_owned())
+}
+
 fn shape(text: &str) -> Result<Shape, String> {
     let names = Shape::ALL.map(Shape::name).join(", ");
     let shape = Shape::ALL.into_iter().find(|shape| shape.name() == text);
@@ -46,6 +71,18 @@ fn shape(text: &str) -> Result<Shape, String> {
 
 fn main() -> std::io::Result<()> {
     let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Hostile { name: Some(hostile), size: Some(size), file: Some(file) }) => {
+            return hostile.write(size, File::create(file)?);
+        }
+        Some(Command::Hostile { .. }) => {
+            for Hostile { name, format, .. } in hostile::ALL {
+                println!("{name} {format}");
+            }
+            return Ok(());
+        }
+        None => {}
+    }
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-files");
     let (path, made) = match (cli.files, cli.shape, cli.size, cli.file) {
         (None, Some(shape), Some(size), Some(file)) => {

@@ -3,14 +3,16 @@
 //! Benches, examples and tests need files far too large to keep in the repository. This module
 //! writes them: `JUnit` XML, Test Engine JSON and the JSON of runners, with the counts of what was
 //! written, so that a test can compare them with what a scan says. It is responsible for well-formed files whose
-//! declared counts are true; files with faults are made elsewhere.
+//! declared counts are true; `hostile` makes the others.
 //!
-//! It uses nothing but the standard library. One suite is held in a reused buffer, because its
+//! One suite is held in a reused buffer, because its
 //! counts stand before its results; everything else is written as it is made.
 
 #![allow(clippy::indexing_slicing, reason = "a digit is always within its table")]
 #![allow(dead_code, reason = "each program that includes this module uses another part of it")]
 
+#[path = "generate/hostile.rs"]
+pub mod hostile;
 #[path = "generate/json.rs"]
 mod json;
 #[path = "generate/junit.rs"]

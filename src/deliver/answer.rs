@@ -37,7 +37,7 @@ impl Answer {
         let text = |names: &[&str]| {
             names.iter().find_map(|name| match fields.get(*name)? {
                 Value::String(text) if !text.is_empty() => Some(cut(&token.redact(text))),
-                Value::Number(number) => Some(number.to_string()),
+                Value::Number(number) => Some(token.redact(&number.to_string())),
                 _ => None,
             })
         };
@@ -91,8 +91,10 @@ pub fn refusal(body: &[u8], token: &SuiteToken) -> Option<String> {
     };
     // A page of a proxy has many lines: one line of it is enough to know whose it is.
     let words: Vec<&str> = text.split_whitespace().collect();
-    let text = token.redact(&words.join(" "));
-    (!text.is_empty()).then(|| text.chars().filter(|c| !c.is_control()).take(300).collect())
+    // What is left out first cannot hide the token.
+    let text: String = words.join(" ").chars().filter(|c| !c.is_control()).collect();
+    let text = token.redact(&text);
+    (!text.is_empty()).then(|| text.chars().take(300).collect())
 }
 
 fn cut(text: &str) -> String {
@@ -149,6 +151,8 @@ mod tests {
             Some("<html> <b>413</b>[0m")
         );
         assert_eq!(refusal(b" \n", &token()), None);
+        assert_eq!(refusal(b"\x1b", &token()), None);
+        assert_eq!(refusal(b"sec\0ret", &token()).as_deref(), Some("[token]"));
         assert_eq!(refusal(&[b'x'; 5000], &token()).unwrap().len(), 300);
     }
 }

@@ -44,6 +44,8 @@ pub fn scan(source: impl Read, options: Options) -> io::Result<Scan> {
     let mut junit = Junit {
         cutter: XmlCutter::new(options.limits),
         open: Vec::new(),
+        suites: Vec::new(),
+        open_results: 0,
         merge: Merge::Alone,
         lint_names: options.lint_names,
     };
@@ -126,7 +128,7 @@ enum Role {
 
 #[derive(Debug)]
 enum OpenKind {
-    Suite(Box<Suite>),
+    Suite,
     Result(Ended),
     Other,
 }
@@ -143,6 +145,9 @@ struct Ended {
 struct Junit {
     cutter: XmlCutter,
     open: Vec<Open>,
+    /// The suites among what is open; thousands of other elements may be open within them.
+    suites: Vec<Suite>,
+    open_results: usize,
     merge: Merge,
     lint_names: bool,
 }
@@ -169,7 +174,9 @@ impl Handler for Junit {
                     CountAttribute::of(name).map(|attribute| (attribute, value))
                 });
                 let name_length = tag.name.len() as u64;
-                self.cutter.open_container(tag.offset..tag.end, name_length, counts.collect());
+                // One that is there twice is an error; a tag may have it thousands of times.
+                let counts = counts.take(CountAttribute::COUNT).collect();
+                self.cutter.open_container(tag.offset..tag.end, name_length, counts);
             }
             Role::Unit => self.cutter.open_unit(tag.offset),
             Role::Properties(_) | Role::Inside => {}
@@ -180,10 +187,14 @@ impl Handler for Junit {
                     self.check_nesting(tag, context);
                 }
                 self.result(tag, context);
+                self.open_results += 1;
                 let outcome = Outcome::Passed;
                 OpenKind::Result(Ended { outcome, has_several: false, has_reruns: false })
             }
-            Element::Suite => suite(tag, context),
+            Element::Suite => {
+                self.suites.push(suite(tag, context));
+                OpenKind::Suite
+            }
             Element::Outcome(outcome) => {
                 self.outcome(outcome, tag, context);
                 OpenKind::Other
@@ -206,13 +217,10 @@ impl Handler for Junit {
             Role::Properties(start) => self.cutter.properties(start..end_tag.end),
             Role::Inside => {}
         }
-        if let OpenKind::Suite(suite) = kind {
-            if let Some(around) = self.nearest_suite() {
-                around.nested = around.nested.plus(suite.own).plus(suite.nested);
-            }
-            if let Some(message) = suite.disagreement() {
-                context.report_at(Code::JunitCountsDisagree, suite.mark, &|| message.clone());
-            }
+        match kind {
+            OpenKind::Suite => self.close_suite(context),
+            OpenKind::Result(_) => self.open_results -= 1,
+            OpenKind::Other => {}
         }
     }
 
@@ -236,23 +244,26 @@ impl Junit {
         }
     }
 
-    /// The innermost open suite.
-    fn nearest_suite(&mut self) -> Option<&mut Suite> {
-        self.open.iter_mut().rev().find_map(|open| match &mut open.kind {
-            OpenKind::Suite(suite) => Some(suite.as_mut()),
-            _ => None,
-        })
+    /// Compares what the innermost suite declares with what it held, and adds that to the one around.
+    fn close_suite(&mut self, context: &mut dyn Context) {
+        let Some(suite) = self.suites.pop() else { return };
+        if let Some(around) = self.suites.last_mut() {
+            around.nested = around.nested.plus(suite.own).plus(suite.nested);
+        }
+        if let Some(message) = suite.disagreement() {
+            context.report_at(Code::JunitCountsDisagree, suite.mark, &|| message.clone());
+        }
     }
 
-    /// What it holds of its own; without one, nobody asks.
+    /// What the innermost suite holds of its own; without one, nobody asks.
     fn held(&mut self, change: impl FnOnce(&mut Held)) {
-        if let Some(suite) = self.nearest_suite() {
+        if let Some(suite) = self.suites.last_mut() {
             change(&mut suite.own);
         }
     }
 
     fn check_nesting(&self, tag: &StartTag<'_>, context: &mut dyn Context) {
-        if self.open.iter().any(|open| matches!(open.kind, OpenKind::Result(_))) {
+        if self.open_results > 0 {
             let message = || "a testcase within a testcase".to_owned();
             context.report(Code::JunitNestedTestcase, tag.offset, &message);
         }
@@ -369,7 +380,7 @@ fn outcome_count(counts: &mut Counts, outcome: Outcome) -> Option<&mut u64> {
     }
 }
 
-fn suite(tag: &StartTag<'_>, context: &mut dyn Context) -> OpenKind {
+fn suite(tag: &StartTag<'_>, context: &mut dyn Context) -> Suite {
     let mut declared = Declared::default();
     for (key, value) in tag.attributes() {
         match key {
@@ -381,12 +392,7 @@ fn suite(tag: &StartTag<'_>, context: &mut dyn Context) -> OpenKind {
         }
     }
     let mark = context.mark(tag.offset);
-    OpenKind::Suite(Box::new(Suite {
-        mark,
-        declared,
-        own: Held::default(),
-        nested: Held::default(),
-    }))
+    Suite { mark, declared, own: Held::default(), nested: Held::default() }
 }
 
 fn lint_name(tag: &StartTag<'_>, key: &[u8], value: &[u8], context: &mut dyn Context) {

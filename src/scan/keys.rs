@@ -1,13 +1,17 @@
 //! The keys of one JSON object, to find one that is there twice.
 //!
 //! Nothing is allocated for the usual object: keys that are known are bits, and a few others fit
-//! in place. An object may have a million keys, so further ones go to a set, as hashes.
+//! in place. An object may have a million keys, so further ones go to a set, as hashes, which ends
+//! at some MiB: of the keys beyond that, one that is there twice is not found.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// How many keys that are not known are compared one by one.
 const FEW: usize = 8;
+
+/// How many more are held: a table of 2^18 places, full.
+const MOST: usize = (1 << 18) / 8 * 7;
 
 /// The keys that were met so far; see the module.
 #[derive(Debug, Default)]
@@ -46,6 +50,9 @@ impl Keys {
             self.others += 1;
             return true;
         }
+        if self.many.len() == MOST {
+            return !self.many.contains(&hash);
+        }
         self.many.insert(hash)
     }
 }
@@ -68,5 +75,15 @@ mod tests {
         for (number, key) in &all {
             assert!(!keys.insert(*number, key), "{key:?} at last");
         }
+    }
+
+    #[test]
+    fn holds_so_many_and_no_more() {
+        let mut keys = Keys::default();
+        for number in 0..FEW + 2 * MOST {
+            assert!(keys.insert(None, number.to_string().as_bytes()), "{number}");
+        }
+        assert_eq!(keys.many.capacity(), MOST);
+        assert!(!keys.insert(None, b"20"), "one that is held");
     }
 }

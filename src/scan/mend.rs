@@ -177,10 +177,13 @@ impl<R: Read> Mender<R> {
     /// Takes the `&` at hand, with its reference where that is replaced.
     fn reference(&mut self) {
         let bytes = self.window.bytes();
-        let length = memchr(b';', bytes).map_or(1, |end| end + 1);
         let with_entities = self.rules == Rules::Xml { with_entities: true };
         match markup::check_reference(bytes, 0).map_err(|fault| fault.code) {
-            Err(Code::XmlIllegalReference) => self.replace(Fault::Reference, length),
+            // The `;` is looked for only where there is one: text may have an `&` at every byte.
+            Err(Code::XmlIllegalReference) => {
+                let length = memchr(b';', bytes).map_or(1, |end| end + 1);
+                self.replace(Fault::Reference, length);
+            }
             Err(Code::XmlUndefinedEntity) if !with_entities => self.copy(1),
             Err(_) => self.replace(Fault::Ampersand, 1),
             Ok(()) => self.copy(1),

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 use super::keys::Keys;
+use super::markup::shown;
 
 /// Which type a value has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -149,7 +150,7 @@ impl<'a> Reader<'a> {
         let mut twice = None;
         let kind = self.object(|key, value| {
             if !keys.insert(number(key), key) {
-                twice.get_or_insert_with(|| String::from_utf8_lossy(key).into_owned());
+                twice.get_or_insert_with(|| shown(key));
             }
             field(key, value);
         });

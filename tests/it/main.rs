@@ -25,6 +25,7 @@ mod faults;
 mod findings;
 mod fixtures;
 mod generated;
+mod hostile;
 mod inputs;
 mod multipart;
 mod mutations;

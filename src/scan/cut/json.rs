@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use super::{Limits, Part, Piece, Pieces};
+use super::{Budget, Limits, Part, Piece, Pieces};
 use crate::scan::Counts;
 use crate::scan::window::Mark;
 use crate::spool::ByteRange;
@@ -71,6 +71,7 @@ pub struct JsonCutter {
     /// Where the last piece ends, in a document that breaks off.
     broken_off: Option<Mark>,
     pieces: Vec<PendingPiece>,
+    budget: Budget,
     /// All up to behind the `[` of the root's array.
     root: Option<ByteRange>,
 }
@@ -90,6 +91,7 @@ impl JsonCutter {
             complete: None,
             broken_off: None,
             pieces: Vec::new(),
+            budget: Budget::default(),
             root: None,
         }
     }
@@ -169,7 +171,8 @@ impl JsonCutter {
         self.counts = before.plus(held);
         let is_first = before.results == self.current.before.results;
         // What holds no result makes no piece of its own.
-        if !is_first && held.results > 0 && unit.depth > 0 && self.is_beyond(end) {
+        let may_cut = !is_first && held.results > 0 && unit.depth > 0;
+        if may_cut && self.is_beyond(end) && !self.budget.is_spent() {
             self.cut(unit, before);
         }
         if held.results > 0 {
@@ -187,9 +190,9 @@ impl JsonCutter {
         let current = &self.current;
         let heads: u64 = current.heads.iter().map(|head| head.end - head.start).sum();
         // The ends of the open frames are not known yet; mostly they are a bracket or two.
-        let length = end - current.start + heads + 2 * self.frames.len() as u64;
+        let around = heads + 2 * self.frames.len() as u64;
         let results = self.counts.results - current.before.results;
-        results > self.limits.results || length > self.limits.bytes
+        self.limits.are_exceeded(results, end - current.start, around)
     }
 
     /// Ends the current piece where the last unit ended, and begins another one with this unit.
@@ -211,6 +214,7 @@ impl JsonCutter {
                 tails.len() - 1
             })
         };
+        self.budget.spend(2 * self.frames.len() + 1);
         self.pieces.push(PendingPiece {
             tails: self.frames.iter_mut().rev().map(&mut slot).collect(),
             heads: std::mem::take(&mut self.current.heads),

@@ -25,6 +25,42 @@ pub struct Limits {
     pub bytes: u64,
 }
 
+impl Limits {
+    /// Whether a piece with so many results, and so many bytes of the document within so many that
+    /// are repeated in every piece, is beyond the limits.
+    ///
+    /// However much is repeated, a sixteenth of the limit is for the document's own bytes: else there
+    /// would be a piece for each result.
+    const fn are_exceeded(&self, results: u64, own: u64, around: u64) -> bool {
+        let most = self.bytes - self.bytes / 16;
+        let around = if around < most { around } else { most };
+        results > self.results || own.saturating_add(around) > self.bytes
+    }
+}
+
+/// What the pieces of one document may take in memory: beyond it, the document is not cut any more.
+#[derive(Debug, Default)]
+struct Budget {
+    spent: usize,
+}
+
+impl Budget {
+    /// In parts, of 40 bytes: some 16,000 pieces of an XML document.
+    const PARTS: usize = 1 << 18;
+
+    /// What a piece takes beside its parts.
+    const PIECE: usize = 8;
+
+    /// Takes account of a piece of so many parts.
+    const fn spend(&mut self, parts: usize) {
+        self.spent += parts + Self::PIECE;
+    }
+
+    const fn is_spent(&self) -> bool {
+        self.spent >= Self::PARTS
+    }
+}
+
 /// A part of a piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {

@@ -15,13 +15,16 @@
 
 use bytes::Bytes;
 
-use super::{Limits, Part, Piece, Pieces, Tally};
+use super::{Budget, Limits, Part, Piece, Pieces, Tally};
 use crate::scan::handler::MarkOf;
 use crate::scan::window::Mark;
 use crate::spool::ByteRange;
 
 /// By how much a count or time may be longer than the one that it replaces, in bytes.
 const GROWTH: u64 = 20;
+
+/// How many `<properties>` of a suite are repeated: one is usual.
+const MAX_PROPERTIES: usize = 16;
 
 /// An attribute that says something about all results in its element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,9 @@ pub enum CountAttribute {
 }
 
 impl CountAttribute {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
     /// The attribute of this name.
     pub fn of(name: &[u8]) -> Option<Self> {
         match name {
@@ -63,7 +69,7 @@ impl CountAttribute {
 struct Tag {
     range: ByteRange,
     name_length: u64,
-    /// In the order in which they stand; each at most once.
+    /// In the order in which they stand, and so few that each may be there once.
     counts: Vec<(CountAttribute, ByteRange)>,
     properties: Vec<ByteRange>,
 }
@@ -201,6 +207,7 @@ pub struct XmlCutter {
     last_line: Line,
     complete: Option<Complete>,
     pieces: Vec<Piece>,
+    budget: Budget,
     /// The root's tag and end tag, once it has ended.
     root: Option<(ByteRange, ByteRange)>,
 }
@@ -221,6 +228,7 @@ impl XmlCutter {
             last_line: Line::default(),
             complete: None,
             pieces: Vec::new(),
+            budget: Budget::default(),
             root: None,
         }
     }
@@ -283,9 +291,11 @@ impl XmlCutter {
             Some(Complete { end, mark: None, depth: self.frames.len(), tally: self.tally });
     }
 
-    /// Properties of the innermost container are here.
+    /// Properties of the innermost container are here. Those beyond the usual number go once.
     pub fn properties(&mut self, range: ByteRange) {
-        if let Some(frame) = self.frames.last_mut() {
+        if let Some(frame) = self.frames.last_mut()
+            && frame.tag.properties.len() < MAX_PROPERTIES
+        {
             frame.tag.properties.push(range);
         }
     }
@@ -313,7 +323,7 @@ impl XmlCutter {
             self.current.first_line = unit.line;
         }
         // What is beyond the limits by itself is not made smaller by a cut before it.
-        if !is_first && unit.cut_depth > 0 && self.is_beyond(end) {
+        if !is_first && unit.cut_depth > 0 && self.is_beyond(end) && !self.budget.is_spent() {
             self.cut(unit, mark);
         }
         if self.has_results(&self.current) {
@@ -335,8 +345,8 @@ impl XmlCutter {
     fn is_beyond(&self, end: u64) -> bool {
         let current = &self.current;
         let results = self.tally.counts.results - current.before.counts.results;
-        let length = end - current.start + current.reopen_length + self.close_length + self.growth;
-        results > self.limits.results || length > self.limits.bytes
+        let around = current.reopen_length + self.close_length + self.growth;
+        self.limits.are_exceeded(results, end - current.start, around)
     }
 
     /// Ends the current piece before the unit and begins another one with it.
@@ -344,6 +354,7 @@ impl XmlCutter {
         let piece = self.piece(unit.cut, unit.cut_depth, &unit.before, None, mark);
         // Should the piece become the last one after all, its first line is out of reach by then.
         self.current.first_line.settle(mark);
+        self.budget.spend(piece.parts().count());
         self.pieces.push(piece);
         let frames = self.frames.get(..unit.cut_depth).unwrap_or_default();
         let reopened: Vec<_> =
