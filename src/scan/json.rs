@@ -129,9 +129,13 @@ impl<'f, R: Read> Cursor<'f, R> {
         }
     }
 
-    /// What was read and not taken yet, as far as it is there.
-    pub fn unread(&self) -> &[u8] {
-        self.window.bytes()
+    /// What comes next and is not taken: so many bytes at least, if there are so many.
+    ///
+    /// # Errors
+    /// What reading the source gives.
+    pub fn ahead(&mut self, count: usize) -> Step<&[u8]> {
+        self.window.require(count)?;
+        Ok(self.window.bytes())
     }
 
     /// Where the next byte is in the document; before an element of an array, where that begins.
@@ -382,8 +386,10 @@ impl<'f, R: Read> Cursor<'f, R> {
 
     /// A fault in what `serde_json` parses. Bytes that are not UTF-8 are the better word for it.
     fn not_json(&mut self, code: Code, offset: u64, error: &serde_json::Error) -> Stop {
-        if self.drain_illegal(offset + 4) {
-            return Stop::Broken;
+        match self.is_not_utf8(offset) {
+            Ok(true) => return Stop::Broken,
+            Ok(false) => {}
+            Err(stop) => return stop,
         }
         let message = error.to_string();
         // A flood of them was reported before.
@@ -396,15 +402,21 @@ impl<'f, R: Read> Cursor<'f, R> {
         self.broken(code, offset, || message.to_owned())
     }
 
+    /// Whether there are bytes that are not UTF-8 up to a fault, or right behind it; reports them.
+    fn is_not_utf8(&mut self, offset: u64) -> Step<bool> {
+        let end = offset + 4;
+        self.window.require(usize::try_from(end - self.window.offset()).unwrap_or(usize::MAX))?;
+        Ok(self.drain_illegal(end))
+    }
+
     fn syntax(&mut self, message: &'static str) -> Stop {
         let offset = self.window.offset();
         match self.peek() {
-            Ok(Some(_)) => {
-                if self.drain_illegal(offset + 4) {
-                    return Stop::Broken;
-                }
-                self.broken(Code::JsonSyntax, offset, || message.into())
-            }
+            Ok(Some(_)) => match self.is_not_utf8(offset) {
+                Ok(true) => Stop::Broken,
+                Ok(false) => self.broken(Code::JsonSyntax, offset, || message.into()),
+                Err(stop) => stop,
+            },
             Ok(None) => self.truncated(),
             Err(stop) => stop,
         }
