@@ -389,27 +389,35 @@ impl<'f, R: Read> Cursor<'f, R> {
         let error = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>().next();
         let (at, message) = match error {
             Some(Err(error)) => (error_offset(bytes, &error), error.to_string()),
-            // It takes what was refused: that is not known to be.
+            // It takes what was refused, which should not be.
             _ => (0, "this value is not JSON".to_owned()),
         };
         let offset = self.window.offset() + at as u64;
-        if self.drain_illegal(offset + 4) {
-            return Stop::Broken;
+        match self.is_not_utf8(offset) {
+            Ok(true) => return Stop::Broken,
+            Ok(false) => {}
+            Err(stop) => return stop,
         }
         let message =
             message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
         self.broken(Code::JsonSyntax, offset, || message.to_owned())
     }
 
+    /// Whether there are bytes that are not UTF-8 up to a fault, or right behind it; reports them.
+    fn is_not_utf8(&mut self, offset: u64) -> Step<bool> {
+        let end = offset + 4;
+        self.require(usize::try_from(end - self.window.offset()).unwrap_or(usize::MAX))?;
+        Ok(self.drain_illegal(end))
+    }
+
     fn syntax(&mut self, message: &'static str) -> Stop {
         let offset = self.window.offset();
         match self.peek() {
-            Ok(Some(_)) => {
-                if self.drain_illegal(offset + 4) {
-                    return Stop::Broken;
-                }
-                self.broken(Code::JsonSyntax, offset, || message.into())
-            }
+            Ok(Some(_)) => match self.is_not_utf8(offset) {
+                Ok(true) => Stop::Broken,
+                Ok(false) => self.broken(Code::JsonSyntax, offset, || message.into()),
+                Err(stop) => stop,
+            },
             Ok(None) => self.truncated(),
             Err(stop) => stop,
         }

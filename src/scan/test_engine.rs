@@ -13,7 +13,7 @@ use super::results::{Outcome, end_of_scan, root_array, unit};
 use super::value::{Kind, Reader, Text};
 use super::{Options, Scan, names};
 use crate::finding::{Code, Findings, Severity};
-use crate::format::Format;
+use crate::format::{Format, HEAD};
 
 /// How many faults of one record are reported; a record may hold thousands of spans.
 const FAULTS_PER_RECORD: usize = 8;
@@ -40,7 +40,10 @@ fn scan_records<const LINT: bool>(
     let mut cutter = JsonCutter::new(options.limits);
     let extent = Cursor::new(source, &mut findings).document(|cursor| {
         // Of objects, what collectors send alone is told to be of this format.
-        if cursor.peek()? == Some(b'{') && Format::detect(None, cursor.unread()) == Some(Format::Json) {
+        cursor.require(HEAD)?;
+        if cursor.peek()? == Some(b'{')
+            && Format::detect(None, cursor.unread()) == Some(Format::Json)
+        {
             return Err(cursor.wrong_shape(
                 "what a collector sends, where its array of records is expected: give what is in \"data\" alone",
             ));
@@ -350,6 +353,29 @@ mod tests {
         listed
             .map(|f| (f.code, f.place.as_ref().map_or_else(String::new, |p| p.path.clone())))
             .collect()
+    }
+
+    /// A source that gives a byte at a time.
+    struct ByteByByte<'a>(&'a [u8]);
+
+    impl Read for ByteByByte<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = buffer.len().min(1);
+            self.0.read(&mut buffer[..count])
+        }
+    }
+
+    #[test]
+    fn what_is_found_does_not_depend_on_how_much_is_read_at_once() {
+        for (document, code) in [
+            (&b"{\"format\":\"json\",\"data\":[]}"[..], Code::JsonWrongShape),
+            (b"[x \xFF]", Code::JsonInvalidUtf8),
+        ] {
+            let whole = scan(document, UNLIMITED).unwrap();
+            assert!(whole.findings.counts().contains_key(&code), "{:?}", whole.findings);
+            let stepped = scan(ByteByByte(document), UNLIMITED).unwrap();
+            assert_eq!(stepped.findings, whole.findings);
+        }
     }
 
     #[test]
