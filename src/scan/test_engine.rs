@@ -3,6 +3,7 @@
 //! The rules are those of the service's page "Importing JSON": it validates record by record and
 //! skips what it cannot take, so a record's faults are warnings.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use super::ahead::Ahead;
@@ -53,7 +54,7 @@ fn scan_records<const LINT: bool>(
                 let Parsed { value: (outcome, faults), offset } =
                     ahead.value(cursor, record::<LINT>)?;
                 for fault in faults.0 {
-                    cursor.report(fault.code, offset, &fault.field, &|| fault.message.clone());
+                    cursor.report(fault.code, offset, &fault.field, &|| fault.message());
                 }
                 Ok(outcome.count())
             })
@@ -68,8 +69,32 @@ fn scan_records<const LINT: bool>(
 struct Fault {
     code: Code,
     /// The field, as a path from the record.
-    field: String,
-    message: String,
+    field: Cow<'static, str>,
+    what: What,
+}
+
+/// What a fault is, put into words only where it is listed: a million records may have the same.
+#[derive(Debug)]
+enum What {
+    /// This has no such field.
+    Without(&'static str),
+    Instead {
+        found: Kind,
+        expected: Kind,
+    },
+    Other(String),
+}
+
+impl Fault {
+    fn message(&self) -> String {
+        match &self.what {
+            What::Without(whole) => format!("{whole} without \"{}\"", last_key(&self.field)),
+            What::Instead { found, expected } => {
+                format!("{} where {} is expected", found.as_str(), expected.as_str())
+            }
+            What::Other(message) => message.clone(),
+        }
+    }
 }
 
 /// Collects the faults of one record.
@@ -77,21 +102,25 @@ struct Fault {
 struct Faults(Vec<Fault>);
 
 impl Faults {
-    fn add(&mut self, code: Code, field: impl Into<String>, message: impl Into<String>) {
+    fn add(&mut self, code: Code, field: impl Into<Cow<'static, str>>, message: String) {
+        self.push(Fault { code, field: field.into(), what: What::Other(message) });
+    }
+
+    fn push(&mut self, fault: Fault) {
         // The first error is the one that matters most, however many warnings come before it.
         let is_first_error = || {
-            code.severity() == Severity::Error
+            fault.code.severity() == Severity::Error
                 && !self.0.iter().any(|fault| fault.code.severity() == Severity::Error)
         };
         if self.0.len() < FAULTS_PER_RECORD || is_first_error() {
-            self.0.push(Fault { code, field: field.into(), message: message.into() });
+            self.0.push(fault);
         }
     }
 
     /// Adds those of a part of the record.
     fn append(&mut self, more: Self) {
-        for Fault { code, field, message } in more.0 {
-            self.add(code, field, message);
+        for fault in more.0 {
+            self.push(fault);
         }
     }
 
@@ -102,24 +131,30 @@ impl Faults {
         self.add(Code::JsonDuplicateKey, field, format!("the key {key:?} twice in an object"));
     }
 
-    /// A field that must be there, with a value of one of these types.
-    fn require(&mut self, kind: Kind, expected: Kind, field: &str, in_what: &str) {
-        if kind == expected {
+    /// A field of `whole` that must be there, with a value of this type.
+    fn require(
+        &mut self,
+        found: Kind,
+        expected: Kind,
+        field: impl Into<Cow<'static, str>>,
+        whole: &'static str,
+    ) {
+        if found == expected {
             return;
         }
-        if matches!(kind, Kind::Missing | Kind::Null | Kind::EmptyText) {
-            let message = format!("{in_what} without \"{}\"", last_key(field));
-            self.add(Code::ResultsMissingField, field, message);
-        } else {
-            let message = format!("{} where {} is expected", kind.as_str(), expected.as_str());
-            self.add(Code::ResultsWrongType, field, message);
-        }
+        let (code, what) = match found {
+            Kind::Missing | Kind::Null | Kind::EmptyText => {
+                (Code::ResultsMissingField, What::Without(whole))
+            }
+            _ => (Code::ResultsWrongType, What::Instead { found, expected }),
+        };
+        self.push(Fault { code, field: field.into(), what });
     }
 
     /// A field that may be left out.
-    fn allow(&mut self, kind: Kind, expected: Kind, field: &str) {
-        if !matches!(kind, Kind::Missing | Kind::Null | Kind::EmptyText) {
-            self.require(kind, expected, field, "a record");
+    fn allow(&mut self, found: Kind, expected: Kind, field: &'static str) {
+        if !matches!(found, Kind::Missing | Kind::Null | Kind::EmptyText) {
+            self.require(found, expected, field, "a record");
         }
     }
 }
@@ -292,11 +327,11 @@ fn span(reader: &mut Reader<'_>, index: u64, faults: &mut Faults) {
             format!("section \"{}\" is not http, sql, sleep or annotation", shown(&section.bytes));
         faults.add(Code::ResultsWrongType, format!("{path}.section"), message);
     } else {
-        faults.require(section.kind, Kind::Text, &format!("{path}.section"), "a span");
+        faults.require(section.kind, Kind::Text, format!("{path}.section"), "a span");
     }
-    faults.require(duration, Kind::Number, &format!("{path}.duration"), "a span");
+    faults.require(duration, Kind::Number, format!("{path}.duration"), "a span");
     for (key, kind) in required.iter().filter(|(_, kind)| *kind != Kind::EmptyText) {
-        faults.require(*kind, Kind::Text, &format!("{path}.detail.{key}"), "a span's detail");
+        faults.require(*kind, Kind::Text, format!("{path}.detail.{key}"), "a span's detail");
     }
 }
 
