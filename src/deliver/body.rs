@@ -3,11 +3,11 @@
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::Stream;
 use futures::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
@@ -109,11 +109,45 @@ pub enum Start {
     Listening,
 }
 
+/// Room for a piece, which is used again once the connection has taken the piece: the system would
+/// have to clear fresh room, which takes as long as reading into it. As many are kept as were in
+/// use at once.
+struct Buffer {
+    room: Vec<u8>,
+    length: usize,
+}
+
+static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+impl Buffer {
+    /// A buffer of this length, at most [`PIECE`].
+    fn of_length(length: usize) -> Self {
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self { room: free.unwrap_or_else(|| vec![0; PIECE]), length }
+    }
+
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.room.get_mut(..self.length).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self.room.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let room = std::mem::take(&mut self.room);
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(room);
+    }
+}
+
 /// The content of one attempt.
 pub struct Content {
     segments: std::vec::IntoIter<Segment>,
     reader: Option<RegionReader>,
-    buffer: BytesMut,
     meter: Arc<Meter>,
     told: Box<dyn Fn(u64) + Send + Sync>,
     stopped: BoxFuture<'static, ()>,
@@ -135,7 +169,6 @@ impl Content {
         Self {
             segments: upload.segments.clone().into_iter(),
             reader: None,
-            buffer: BytesMut::new(),
             meter,
             told: Box::new(told),
             stopped,
@@ -150,9 +183,9 @@ impl Content {
             if let Some(reader) = &mut self.reader {
                 let wanted = usize::try_from(reader.remaining()).unwrap_or(usize::MAX).min(PIECE);
                 if wanted > 0 {
-                    self.buffer.resize(wanted, 0);
-                    let count = reader.read(&mut self.buffer)?;
-                    return Ok(Some(self.buffer.split_to(count).freeze()));
+                    let mut buffer = Buffer::of_length(wanted);
+                    buffer.length = reader.read(buffer.as_mut())?;
+                    return Ok(Some(Bytes::from_owner(buffer)));
                 }
             }
             match self.segments.next() {
