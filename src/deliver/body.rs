@@ -109,9 +109,8 @@ pub enum Start {
     Listening,
 }
 
-/// Room for a piece, which is used again once the connection has taken the piece: the system would
-/// have to clear fresh room, which takes as long as reading into it. As many are kept as were in
-/// use at once.
+/// Room for a piece, which is used again once the connection has taken the piece: fresh room costs a
+/// page fault for every 4 KiB, 18,000 for 500 MB. As many are kept as were in use at once.
 struct Buffer {
     room: Vec<u8>,
     length: usize,

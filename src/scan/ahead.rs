@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io::Read;
 use std::ops::Range;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -24,6 +25,10 @@ const MOST: usize = 4096;
 
 /// The longest beginning of an element by which others are looked for: up to its first colon.
 const LONGEST_BEGINNING: usize = 64;
+
+/// Whether there is but one processor. The answer takes reading several files: it is asked for once.
+static IS_ALONE: LazyLock<bool> =
+    LazyLock::new(|| thread::available_parallelism().is_ok_and(|count| count.get() == 1));
 
 /// The elements of one array that were read ahead; see the module.
 #[derive(Debug)]
@@ -46,8 +51,7 @@ struct Element<T> {
 impl<T: Send> Ahead<T> {
     /// Reads ahead if there are processors for it.
     pub fn new() -> Self {
-        let is_alone = thread::available_parallelism().is_ok_and(|count| count.get() == 1);
-        Self::of_block(if is_alone { 0 } else { BLOCK })
+        Self::of_block(if *IS_ALONE { 0 } else { BLOCK })
     }
 
     /// Reads so much ahead at once.

@@ -298,12 +298,11 @@ impl<'f, R: Read> Cursor<'f, R> {
         let next = self.peek()?;
         let mut reader = self.reader();
         reader.skip();
-        match reader.end() {
-            Ok(extent) if extent.length < self.window.bytes().len() => {
-                self.take(extent);
-                return Ok(());
-            }
-            _ => {}
+        if let Ok(extent) = reader.end()
+            && extent.length < self.window.bytes().len()
+        {
+            self.take(extent);
+            return Ok(());
         }
         // What is not whole in the window is walked, so that only its texts and numbers are held.
         match next {
